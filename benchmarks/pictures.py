@@ -1,0 +1,86 @@
+"""The three pictures on which presets are measured, from scikit-image's wheel: clean picture, observation, mask.
+
+All 8-bit RGB, 256 px a side by default. The noise is added to the 8-bit values, clipped and rounded, as a file holds it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from skimage import data
+
+from nasdip_engine.seeding import generator
+
+__all__ = ["Case", "astronaut_noise", "chelsea_strokes", "coffee_small"]
+
+Pixels = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Case:
+    """clean: (H, W, 3) uint8; observation: the same size, or smaller by `factor`; mask: bool, True = known."""
+
+    name: str
+    task: str
+    clean: Pixels
+    observation: Pixels
+    mask: NDArray[np.bool_] | None = None
+    factor: int = 1
+
+
+def _square(pixels: Pixels, side: int) -> Pixels:
+    height, width = pixels.shape[:2]
+    edge = min(height, width)
+    top, left = (height - edge) // 2, (width - edge) // 2
+    crop = Image.fromarray(pixels[top : top + edge, left : left + edge])
+    return np.asarray(crop.resize((side, side), Image.Resampling.LANCZOS))
+
+
+def astronaut_noise(side: int = 256, sigma: float = 25.0) -> Case:
+    """Gaussian noise of standard deviation `sigma` (of 255) on scikit-image's astronaut."""
+    clean = _square(data.astronaut(), side)
+    noise = generator(25, "benchmark noise").normal(0.0, sigma, clean.shape)
+    noisy = np.clip(np.rint(clean + noise), 0, 255).astype(np.uint8)
+    return Case(f"astronaut, {side} px, sigma {sigma:g}", "denoise", clean, noisy)
+
+
+def chelsea_strokes(side: int = 256, strokes: int = 24) -> Case:
+    """Thin strokes, 3 px wide, missing from scikit-image's chelsea; the missing pixels are mid-grey in the file."""
+    clean = _square(data.chelsea(), side)
+    rng = generator(7, "benchmark strokes")
+    mask = np.ones((side, side), dtype=bool)
+    rows, columns = np.mgrid[:side, :side] + 0.5
+    for _ in range(strokes):
+        start = rng.uniform(0, side, 2)
+        angle = rng.uniform(0, np.pi)
+        length = rng.uniform(side / 5, side / 2)
+        direction = np.array([np.sin(angle), np.cos(angle)])
+        along = np.clip((rows - start[0]) * direction[0] + (columns - start[1]) * direction[1], 0, length)
+        distance = np.hypot(rows - start[0] - along * direction[0], columns - start[1] - along * direction[1])
+        mask &= distance > 1.5
+    observation = clean.copy()
+    observation[~mask] = 128
+    return Case(
+        f"chelsea, {side} px, thin strokes ({100 * (1 - mask.mean()):.1f} % missing)",
+        "inpaint",
+        clean,
+        observation,
+        mask,
+    )
+
+
+def coffee_small(side: int = 256, factor: int = 4) -> Case:
+    """scikit-image's coffee, reduced by antialiased bicubic resampling."""
+    clean = _square(data.coffee(), side)
+    small = Image.fromarray(clean).resize((side // factor, side // factor), Image.Resampling.BICUBIC)
+    return Case(
+        f"coffee, {side} px from {side // factor}, {factor}x",
+        "upscale",
+        clean,
+        np.asarray(small),
+        None,
+        factor,
+    )

@@ -1,0 +1,103 @@
+"""The preview preset beside strong simple rivals, on three photographs of scikit-image's wheel.
+
+    python -m benchmarks.preview_rows [--preset preview] [--seed 0] [--only denoise] [--keep DIR] [--table FILE.md]
+
+Runs the command line exactly as a user would, one picture after the other, and prints one row a picture: PSNR in dB against the
+clean picture, seconds of wall time, and cost. About ten minutes on two cores; nothing else should run meanwhile.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from PIL import Image
+
+from benchmarks.pictures import Case, astronaut_noise, chelsea_strokes, coffee_small
+from benchmarks.rivals import rivals
+from nasdip_engine.restoration.metrics import psnr
+
+_HEADER = """| picture | ours | rivals, dB | over the first rival | winner | seconds | iterations x pixels | multiply-adds |
+|---|---|---|---|---|---|---|---|"""
+
+
+def _restore(case: Case, folder: Path, preset: str, seed: int) -> tuple[dict, float]:
+    observation, clean, out = folder / "observation.png", folder / "clean.png", folder / "run"
+    Image.fromarray(case.observation).save(observation)
+    Image.fromarray(case.clean).save(clean)
+    command = [
+        sys.executable,
+        "-m",
+        "nasdip_engine",
+        "restore",
+        str(observation),
+        "--task",
+        case.task,
+        "--preset",
+        preset,
+    ]
+    command += ["--seed", str(seed), "--reference", str(clean), "--out", str(out)]
+    if case.mask is not None:
+        mask = folder / "mask.png"
+        Image.fromarray(case.mask).convert("L").save(mask)
+        command += ["--mask", str(mask)]
+    if case.task == "upscale":
+        command += ["--factor", str(case.factor)]
+    began = time.monotonic()
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    return json.loads((out / "run.json").read_text()), time.monotonic() - began
+
+
+def row(case: Case, folder: Path, preset: str, seed: int) -> str:
+    """One table row; the result and the rivals stay in `folder`."""
+    run, seconds = _restore(case, folder, preset, seed)
+    scores = {name: psnr(pixels, case.clean) for name, pixels in rivals(case).items()}
+    ours = run["reference"]["psnr"]
+    listed = ", ".join(
+        f"{name} {score:.2f}{' (wins)' if score > ours else ''}" for name, score in scores.items()
+    )
+    first = next(iter(scores.values()))
+    origin = "a starter" if run["best_is_starter"] else "found by the search"
+    cost = run["cost"]
+    return (
+        f"| {case.name} | **{ours:.2f}** | {listed} | {ours - first:+.2f} | {origin} | {seconds:.0f} "
+        f"| {cost['iterations_x_pixels'] / 1e6:.0f} M | {cost['multiply_adds'] / 1e12:.2f} T |"
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--preset", default="preview")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--only", choices=["denoise", "inpaint", "upscale"])
+    parser.add_argument("--keep", type=Path, help="folder for pictures and runs")
+    parser.add_argument("--table", type=Path, help="Markdown file to write")
+    arguments = parser.parse_args()
+    cases = [
+        case
+        for case in (astronaut_noise(), chelsea_strokes(), coffee_small())
+        if arguments.only in (None, case.task)
+    ]
+    lines = [
+        f"Preset {arguments.preset}, seed {arguments.seed}; {platform.machine()}, {platform.system()}.",
+        "",
+        _HEADER,
+    ]
+    with tempfile.TemporaryDirectory() as scratch:
+        for case in cases:
+            folder = (arguments.keep or Path(scratch)) / case.task
+            folder.mkdir(parents=True, exist_ok=True)
+            lines.append(row(case, folder, arguments.preset, arguments.seed))
+            print(lines[-1], flush=True)
+    if arguments.table:
+        arguments.table.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

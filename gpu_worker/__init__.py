@@ -1,0 +1,1 @@
+"""The worker: takes leases, lets the engine's evaluator compute, records.  No torch, no model here."""

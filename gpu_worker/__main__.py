@@ -1,0 +1,96 @@
+"""`python -m gpu_worker`: a worker; with Redis a Celery worker, without it one that looks each second."""
+
+from __future__ import annotations
+
+import logging
+import os
+import secrets
+import signal
+import socket
+import sys
+import threading
+from types import FrameType
+
+import psutil
+from celery import signals
+from django.conf import settings
+
+from gpu_worker.app import app  # first: sets Django up
+from gpu_worker.batch import Service, start_service
+from gpu_worker.heartbeat import start_threads
+from nasdip_engine.guard import Host, Limits
+from webapp.restorations import workers
+
+logger = logging.getLogger("gpu_worker")
+
+GIVE_BACK_SECONDS = 3.0
+
+
+def main() -> int:
+    """Run until SIGTERM or SIGINT; then give the leases back and end within seconds."""
+    environment = settings.ENVIRONMENT
+    name = environment.worker_name or f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
+    memory = environment.memory_bytes or int(0.8 * psutil.virtual_memory().total / environment.slots)
+    host = Host("evaluator", limits=Limits(heartbeat=environment.heartbeat_seconds, memory_bytes=memory))
+    service = Service(name, environment.slots, host, memory)
+    start_service(service)
+    logger.info("worker %s: %d slots, %s", name, service.slots, "Redis" if settings.REDIS_URL else "no Redis")
+    threading.Thread(target=_warm_up, args=(service,), name="warm-up", daemon=True).start()
+    start_threads(service)
+    if settings.REDIS_URL:
+        _consume(service)
+    else:
+        _wait_for_signal(service)
+    return _end(service, host)
+
+
+def _warm_up(service: Service) -> None:
+    """Start the evaluator; without one this process is of no use, and whoever supervises it tries again."""
+    if not service.warm_up() and not service.stopping.is_set():
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _consume(service: Service) -> None:
+    """Be a Celery worker in this process until it is told to end."""
+    signals.worker_shutting_down.connect(lambda **_: service.stop(), weak=False)
+    worker = app.Worker(
+        hostname=f"{service.name}@{socket.gethostname()}",
+        pool_cls="threads",
+        concurrency=service.slots,
+        loglevel="INFO",
+        without_gossip=True,
+        without_mingle=True,
+        without_heartbeat=True,
+    )
+    worker.start()
+    if worker.exitcode:
+        logger.error("Celery ended with status %s", worker.exitcode)
+
+
+def _wait_for_signal(service: Service) -> None:
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        service.stop()
+
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
+    while not service.stopping.wait(60):
+        pass
+
+
+def _end(service: Service, host: Host) -> int:
+    service.stop()
+    idle = service.wait_idle(GIVE_BACK_SECONDS)
+    host.close()
+    if not idle:
+        logger.warning("a slot did not end in time; its lease runs out by itself")
+    workers.gone(service.name)
+    logger.info("worker %s ended", service.name)
+    return 1 if service.fingerprint is None and service.out_of_service else 0
+
+
+if __name__ == "__main__":
+    status = main()
+    logging.shutdown()
+    sys.stderr.flush()
+    # Threads that still wait for a dead host or database must not keep the process.
+    os._exit(status)

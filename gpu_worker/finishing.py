@@ -1,0 +1,106 @@
+"""The last steps of a job: files of final fits, the frame pasted into the upload, discoveries, tidying."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from django.core.exceptions import ObjectDoesNotExist
+from django.db import Error as DatabaseError
+from PIL import Image
+
+from gpu_worker.opening import read_known, read_pixels
+from nasdip_engine.evaluation import pixel_digest
+from nasdip_engine.framing import Frame, paste
+from nasdip_engine.picture import encode_png
+from webapp.architectures import discovery
+from webapp.restorations import files, finals, generations
+from webapp.restorations.leases import Lease
+from webapp.restorations.states import ItemKind
+
+__all__ = ["clear", "conclude", "evaluator_request", "keep_files", "preview_of", "record_discoveries"]
+
+PREVIEW_SIDE = 256
+
+logger = logging.getLogger(__name__)
+
+
+def evaluator_request(lease: Lease) -> dict[str, Any]:
+    """The part of a lease's request that the evaluator is asked."""
+    return {name: value for name, value in lease.request.items() if name != "paste"}
+
+
+def preview_of(lease: Lease, outcome: dict[str, Any]) -> str:
+    """Digest of a stored picture of the averaged output, where it is the best so far; "" otherwise.
+
+    A short fit sends no preview while it runs, yet the page shows the best one.
+    """
+    if lease.kind is not ItemKind.EVALUATE or not generations.is_best(lease.job_id, outcome["fitness"]):
+        return ""
+    average = np.load(lease.request["output"], allow_pickle=False)
+    pixels = np.rint(np.clip(average, 0, 1) * 255).astype(np.uint8)
+    if lease.request["mask"]:
+        known = read_known(lease.request["mask"])
+        pixels[known] = read_pixels(lease.request["picture"])[known]
+    image = Image.fromarray(pixels)
+    image.thumbnail((PREVIEW_SIDE, PREVIEW_SIDE), Image.Resampling.BOX)
+    return files.keep(lease.job_id, encode_png(np.asarray(image)))
+
+
+def keep_files(lease: Lease, outcome: dict[str, Any]) -> dict[str, Any]:
+    """Store what the evaluator wrote; the outcome then names files by digest.
+
+    Raises OSError when the disk is full, JobGone when the job was deleted.
+    """
+    output = lease.request["output"]
+    if lease.kind is ItemKind.FINISH and outcome["reason"] is None:
+        return outcome | {"array": files.keep(lease.job_id, Path(output).read_bytes())}
+    if lease.kind in (ItemKind.BASELINE, ItemKind.COMBINE):
+        pixels, icc = _whole(lease, output)
+        name = "result" if lease.kind is ItemKind.COMBINE else "picture"
+        return outcome | {
+            name: files.keep(lease.job_id, encode_png(pixels, icc=icc)),
+            "digest": pixel_digest(pixels),
+        }
+    return outcome
+
+
+def conclude(lease: Lease) -> None:
+    """After an outcome that may have ended the job: record its best architectures, drop leftovers.
+
+    Nothing of the result hangs on it; the sweep records what a kill here left out, and files go with the job.
+    """
+    if lease.kind not in (ItemKind.BASELINE, ItemKind.COMBINE):
+        return
+    try:
+        record_discoveries()
+        files.drop(lease.job_id, finals.leftovers(lease.job_id))
+    except (DatabaseError, OSError, LookupError, ObjectDoesNotExist) as error:
+        logger.warning("job %s not concluded yet (%s)", lease.job_id, error)
+
+
+def record_discoveries() -> None:
+    """The best architectures of every finished search become rows, once."""
+    for job in finals.done_without_discoveries():
+        discovery.record(job)
+
+
+def clear(lease: Lease) -> None:
+    """Take away what the evaluator wrote for this lease."""
+    if lease.kind is not ItemKind.OPEN and lease.request["output"]:
+        Path(lease.request["output"]).unlink(missing_ok=True)
+
+
+def _whole(lease: Lease, output: str) -> tuple[Any, bytes | None]:
+    """The whole picture, uint8 (H, W, 3), from the restored frame; and the upload's colour profile."""
+    asked = lease.request["paste"]
+    restored = read_pixels(output)
+    upload = read_pixels(asked["upload"])
+    with Image.open(asked["upload"], formats=("PNG",)) as image:
+        icc = image.info.get("icc_profile")
+    known = read_known(asked["upload_mask"]) if asked["upload_mask"] else None
+    described = asked["frame"]
+    frame = Frame(read_pixels(lease.request["picture"]), None, tuple(described["box"]), described["scale"])
+    return paste(upload, known, frame, restored), icc

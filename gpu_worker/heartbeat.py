@@ -1,0 +1,90 @@
+"""The worker's own threads: its sign of life, the sweep, and the look that needs no message.
+
+The sweep is the redelivery of the product: it hands out expired leases again, completes pauses, says "look"
+for everything that waits.  One worker at a time does it (`turns`), and two at once would do no harm.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import secrets
+import threading
+import time
+from pathlib import Path
+
+from django.conf import settings
+from django.db import Error as DatabaseError
+from django.db import connections
+
+from gpu_worker.batch import Service
+from gpu_worker.finishing import record_discoveries
+from webapp.pictures import storage
+from webapp.restorations import leases, turns, workers
+
+__all__ = ["start_threads"]
+
+logger = logging.getLogger(__name__)
+
+BEAT_SECONDS = 5.0
+POLL_SECONDS = 1.0
+"""Without Redis: how often a free slot looks for work."""
+POLL_WITH_REDIS_SECONDS = 10.0
+"""With Redis a look comes by message; this catches the ones that were lost."""
+OLD_SCRATCH_SECONDS = 86_400
+
+
+def start_threads(service: Service) -> None:
+    """Start the sign of life and one looking thread a slot; `service.stopping` ends them."""
+    threading.Thread(target=_beat, args=(service,), name="heartbeat", daemon=True).start()
+    interval = POLL_WITH_REDIS_SECONDS if settings.REDIS_URL else POLL_SECONDS
+    for slot in range(service.slots):
+        threading.Thread(target=_poll, args=(service, interval), name=f"slot-{slot}", daemon=True).start()
+
+
+def _poll(service: Service, interval: float) -> None:
+    while not service.stopping.is_set():
+        service.drain()
+        service.stopping.wait(interval)
+
+
+def _beat(service: Service) -> None:
+    token = secrets.token_hex(8)
+    # A short lease needs a sweep as short, or nobody would notice in time that it ran out.
+    pause = min(BEAT_SECONDS, settings.ENVIRONMENT.lease_seconds / 3)
+    first = True
+    while not service.stopping.is_set():
+        try:
+            workers.beat(
+                service.name,
+                pid=os.getpid(),
+                slots=service.slots,
+                fingerprint=service.fingerprint,
+                device=service.device_class,
+                first=first,
+            )
+            first = False
+            if turns.claim("sweep", token, 2 * pause):
+                _sweep()
+        except (DatabaseError, OSError) as error:
+            logger.warning("heartbeat: the database is away (%s)", error)
+            connections.close_all()
+        service.stopping.wait(pause)
+    connections.close_all()
+
+
+def _sweep() -> None:
+    lost = leases.sweep()
+    if lost:
+        logger.warning("%d leases ran out and are handed out again", lost)
+    record_discoveries()
+    workers.forget_old()
+    _clear_scratch(storage.scratch(""))
+
+
+def _clear_scratch(folder: Path) -> None:
+    """Files of workers that were killed while they wrote."""
+    old = time.time() - OLD_SCRATCH_SECONDS
+    for file in folder.iterdir():
+        if file.is_file() and file.stat().st_mtime < old:
+            file.unlink(missing_ok=True)

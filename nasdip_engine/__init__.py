@@ -1,0 +1,61 @@
+"""NAS-DIP: neural architecture search for deep image priors, as a library and a command line.
+
+The public names load on first use (PEP 562), so that ``import nasdip_engine`` loads neither torch nor NumPy.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from nasdip_engine.evaluation import evaluate
+    from nasdip_engine.genome.genome import Genome
+    from nasdip_engine.genome.phenotype import Phenotype
+    from nasdip_engine.search.search import first_generation, next_generation
+    from nasdip_engine.search.settings import SearchSettings, settings_for
+    from nasdip_engine.seeding import Seeds
+    from nasdip_engine.task import Task, TaskKind
+    from nasdip_engine.version import VERSION
+
+_HOMES = {
+    "Genome": "nasdip_engine.genome.genome",
+    "Phenotype": "nasdip_engine.genome.phenotype",
+    "SearchSettings": "nasdip_engine.search.settings",
+    "Seeds": "nasdip_engine.seeding",
+    "Task": "nasdip_engine.task",
+    "TaskKind": "nasdip_engine.task",
+    "VERSION": "nasdip_engine.version",
+    "evaluate": "nasdip_engine.evaluation",
+    "first_generation": "nasdip_engine.search.search",
+    "next_generation": "nasdip_engine.search.search",
+    "settings_for": "nasdip_engine.search.settings",
+}
+
+__all__ = [
+    "VERSION",
+    "Genome",
+    "Phenotype",
+    "SearchSettings",
+    "Seeds",
+    "Task",
+    "TaskKind",
+    "evaluate",
+    "first_generation",
+    "next_generation",
+    "settings_for",
+]
+
+
+def __getattr__(name: str) -> Any:
+    try:
+        home = _HOMES[name]
+    except KeyError:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}") from None
+    value = getattr(import_module(home), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

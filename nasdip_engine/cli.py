@@ -1,0 +1,182 @@
+"""The command line: `nasdip restore`, `nasdip evaluate`, `nasdip verify`.
+
+Parses, validates, calls, prints. Bad input ends with exit code 2 and one line on stderr before anything is written;
+a run that could not go on ends with 1. Heavy parts are imported only by the command that needs them, so that
+`nasdip --help` loads no torch.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from nasdip_engine.errors import InvalidInput, NasDipError
+from nasdip_engine.search.settings import PRESETS
+from nasdip_engine.task import TaskKind
+from nasdip_engine.version import VERSION
+
+__all__ = ["main"]
+
+
+class _Parser(argparse.ArgumentParser):
+    """argparse, with errors of one line."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message}; see `{self.prog} --help`\n")
+
+
+def _add_question(parser: argparse.ArgumentParser, *, required: bool) -> None:
+    parser.add_argument(
+        "--task",
+        required=required,
+        choices=[kind.value for kind in TaskKind],
+        help="what is wrong with the picture",
+    )
+    parser.add_argument(
+        "--mask",
+        type=Path,
+        help="inpaint: a picture of the same size; grey >= 128 is known, below is to be filled",
+    )
+    parser.add_argument(
+        "--invert-mask",
+        action="store_true",
+        help="the mask file has the other convention: bright is to be filled",
+    )
+    parser.add_argument("--factor", type=int, help="upscale: how many times larger, 2 to 8")
+    parser.add_argument(
+        "--preset", default="preview", help=f"how long to search: {', '.join(PRESETS)} (default preview)"
+    )
+    parser.add_argument(
+        "--seed", type=int, default=0, help="one number that decides every random choice (default 0)"
+    )
+    parser.add_argument("--population", type=int, help="individuals a generation, 2 to 1000")
+    parser.add_argument("--generations", type=int, help="generations, generation 0 included, 1 to 100")
+    parser.add_argument("--iterations", type=int, help="training iterations of a search fit, 1 to 20000")
+    parser.add_argument(
+        "--final-iterations",
+        type=int,
+        help="limit of the final fit, 1 to 20000 (default: keeps the preset's ratio)",
+    )
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="nasdip", description="Restore one picture with the network whose structure is its best prior."
+    )
+    parser.add_argument("--version", action="version", version=f"nasdip {VERSION}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    restore = commands.add_parser(
+        "restore", help="search a network for one picture and restore the picture with it"
+    )
+    restore.add_argument("picture", type=Path)
+    _add_question(restore, required=True)
+    restore.add_argument(
+        "--reference", type=Path, help="a clean picture of the result's size, for PSNR and SSIM only"
+    )
+    restore.add_argument(
+        "--out", type=Path, required=True, help="folder for the result; one that holds a run is refused"
+    )
+    restore.add_argument(
+        "--workers", type=int, help="evaluations at once (default: cores); never changes the result"
+    )
+
+    evaluate = commands.add_parser("evaluate", help="the fitness of one genome, as one JSON line")
+    evaluate.add_argument("picture", type=Path, nargs="?", help="a picture (with --task), instead of --like")
+    evaluate.add_argument("--like", type=Path, help="picture, mask, task, settings and seeds of this run")
+    evaluate.add_argument("--genome", required=True, help="text form, asym:5:HEX")
+    _add_question(evaluate, required=False)
+    evaluate.add_argument(
+        "--reference",
+        type=Path,
+        help="a clean picture of the result's size: prints psnr and ssim on the search frame",
+    )
+
+    verify = commands.add_parser("verify", help="repeat the final fit of a run and compare digests")
+    verify.add_argument("run", type=Path)
+    verify.add_argument("--search", action="store_true", help="repeat the whole search first")
+
+    commands.add_parser("up", help="start the application (the launcher does this)")
+    commands.add_parser("test", help="run the tests (the launcher does this)")
+    commands.add_parser("user", help="make a new password (the launcher does this)")
+    return parser
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def _restore(arguments: argparse.Namespace) -> int:
+    from nasdip_engine import local_run, question
+
+    asked = question.from_arguments(arguments)
+    question.check_output_folder(arguments.out)
+    clean = question.read_reference(arguments.reference, asked)
+    for line in asked.notes:
+        _say(line)
+    run = local_run.restore_to_folder(
+        asked, arguments.out, reference=clean, workers=arguments.workers, say=_say
+    )
+    print(_summary(run, arguments.out))
+    return 0
+
+
+def _summary(run: dict[str, Any], folder: Path) -> str:
+    final, rival = run["final"], run["baseline"]
+    text = f"{folder / 'restored.png'}: {final['held_out_psnr']:.2f} dB on held-out observations"
+    if rival:
+        text += f" ({rival['method']}: {rival['held_out_psnr']:.2f} dB)"
+    if run["reference"]:
+        text += f"; against the reference {run['reference']['psnr']:.2f} dB PSNR, {run['reference']['ssim']:.4f} SSIM"
+    return text
+
+
+def _evaluate(arguments: argparse.Namespace) -> int:
+    from nasdip_engine import local_run, question
+
+    if (arguments.like is None) == (arguments.picture is None):
+        raise InvalidInput("name either --like DIR or a PICTURE with --task")
+    if arguments.picture is not None and arguments.task is None:
+        raise InvalidInput("--task is missing: one of " + ", ".join(kind.value for kind in TaskKind))
+    question.check_genome(arguments.genome)
+    asked = question.from_run(arguments.like) if arguments.like else question.from_arguments(arguments)
+    clean = question.read_reference(arguments.reference, asked)
+    for line in asked.notes:
+        _say(line)
+    print(json.dumps(local_run.evaluate_one(asked, arguments.genome, reference=clean)))
+    return 0
+
+
+def _verify(arguments: argparse.Namespace) -> int:
+    from nasdip_engine import reproduce
+
+    verdict = reproduce.verify(arguments.run, search=arguments.search, say=_say)
+    print(verdict.sentence)
+    return 0 if verdict.equal else 1
+
+
+_COMMANDS = {"restore": _restore, "evaluate": _evaluate, "verify": _verify}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit code: 0 done, 1 could not go on or not equal, 2 bad input, 130 interrupted."""
+    arguments = _parser().parse_args(argv)
+    command = _COMMANDS.get(arguments.command)
+    if command is None:
+        _say(f"nasdip: `{arguments.command}` is started by the launcher: ./nasdip {arguments.command}")
+        return 2
+    try:
+        return command(arguments)
+    except InvalidInput as problem:
+        _say(f"nasdip: {problem}")
+        return 2
+    except NasDipError as problem:
+        _say(f"nasdip: {problem}")
+        return 1
+    except KeyboardInterrupt:
+        _say("nasdip: interrupted; nothing was kept")
+        return 130

@@ -1,0 +1,358 @@
+"""One request, the whole way down: genome, network, fit, score. What the evaluator's child runs.
+
+A request and its outcome are JSON values; pictures travel as files. But for `seconds` an outcome is a
+function of the request and the kind of machine alone, so it may be made anywhere, in any order, twice.
+
+Torch is imported inside the functions, so that whoever only writes requests loads none of it.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+import os
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypedDict
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from nasdip_engine.errors import DivergedError, InvalidPhenotype, MaskError, PictureError, SettingsError
+from nasdip_engine.genome.cost import cost
+from nasdip_engine.genome.genome import Genome
+from nasdip_engine.genome.phenotype import Phenotype
+from nasdip_engine.search.settings import SearchSettings
+from nasdip_engine.seeding import generator
+from nasdip_engine.task import Task
+
+if TYPE_CHECKING:
+    from nasdip_engine.restoration.degradation import Degradation
+    from nasdip_engine.restoration.fit import Fit, Step
+
+__all__ = ["Kind", "Progress", "Request", "evaluate", "pixel_digest"]
+
+Pixels = NDArray[np.uint8]
+
+_PREVIEW_SECONDS = 1.0  # wall time between previews; nothing else here looks at a clock but `seconds`
+_PREVIEW_SIDE = 256
+
+
+class Kind(StrEnum):
+    """EVALUATE a search fit, FINISH a final fit, BASELINE a training-free reference, COMBINE final fits."""
+
+    EVALUATE = "evaluate"
+    FINISH = "finish"
+    BASELINE = "baseline"
+    COMBINE = "combine"
+
+
+class Progress(TypedDict):
+    """Sent once an iteration: the heartbeat. loss is null where nothing is trained; held_out_psnr is the last
+    one looked at, in dB; preview is a PNG in base64, 256 px at most, about once a second, else null."""
+
+    iteration: int
+    of: int
+    loss: float | None
+    held_out_psnr: float | None
+    preview: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What to compute. Paths are of PNG files; picture is the frame to fit, mask grey >= 128 = known.
+
+    output: where the float32 .npy (H, W, 3) of a fit goes (EVALUATE only if given), or the PNG of BASELINE
+    and COMBINE.  inputs, genomes: COMBINE's .npy files and the networks that made them.  method: BASELINE's,
+    the task's own if None.  hook: a fault to inject, for tests of the guard.
+    """
+
+    kind: Kind
+    task: Task
+    settings: SearchSettings
+    evaluation_seed: int
+    picture: str
+    mask: str | None = None
+    genome: str | None = None
+    output: str | None = None
+    method: str | None = None
+    inputs: tuple[str, ...] = ()
+    genomes: tuple[str, ...] = ()
+    hook: str | None = None
+
+    def __post_init__(self) -> None:
+        needed = {
+            Kind.EVALUATE: ("genome",),
+            Kind.FINISH: ("genome", "output"),
+            Kind.BASELINE: ("output",),
+            Kind.COMBINE: ("inputs", "genomes", "output"),
+        }
+        for name in needed[self.kind]:
+            if not getattr(self, name):
+                raise SettingsError(f"a request to {self.kind} needs {name}", field=name)
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "kind": self.kind.value,
+            "task": self.task.to_json(),
+            "settings": self.settings.to_json(),
+            "evaluation_seed": self.evaluation_seed,
+            "picture": self.picture,
+            "mask": self.mask,
+            "genome": self.genome,
+            "output": self.output,
+            "method": self.method,
+            "inputs": list(self.inputs),
+            "genomes": list(self.genomes),
+            "hook": self.hook,
+        }
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Request:
+        """Optional fields may be missing. Raises SettingsError for an unknown or incomplete request."""
+        try:
+            kind = Kind(value.get("kind", ""))
+        except ValueError:
+            raise SettingsError(
+                f"kind is {value.get('kind')!r}; allowed are {', '.join(Kind)}", field="kind"
+            ) from None
+        return cls(
+            kind=kind,
+            task=Task.from_json(value["task"]),
+            settings=SearchSettings.from_json(value["settings"]),
+            evaluation_seed=value["evaluation_seed"],
+            picture=value["picture"],
+            mask=value.get("mask"),
+            genome=value.get("genome"),
+            output=value.get("output"),
+            method=value.get("method"),
+            inputs=tuple(value.get("inputs") or ()),
+            genomes=tuple(value.get("genomes") or ()),
+            hook=value.get("hook"),
+        )
+
+
+def evaluate(request: Request | Mapping[str, Any], progress: Callable[[Progress], None]) -> dict[str, Any]:
+    """The outcome of a request, a JSON value; `progress` is called each iteration, or between steps.
+
+    A genome without a network and a fit that diverges are outcomes, fitness 0 with a reason, not errors.
+    Raises InvalidInput for a picture, mask, genome or setting that cannot be used; OSError for a file.
+    """
+    from nasdip_engine.numerics import use_one_thread
+
+    asked = request if isinstance(request, Request) else Request.from_json(request)
+    use_one_thread()
+    began = time.monotonic()
+    outcome = _STEPS[asked.kind](asked, progress)
+    outcome["seconds"] = time.monotonic() - began
+    if asked.hook:
+        outcome["hook"] = asked.hook
+    return outcome
+
+
+def pixel_digest(pixels: Pixels) -> str:
+    """sha256, in hex, of a picture's shape and RGB bytes: equal for equal pixels, whatever the file."""
+    height, width, channels = pixels.shape
+    return hashlib.sha256(f"{height}x{width}x{channels}:".encode() + pixels.tobytes()).hexdigest()
+
+
+def _fit_genome(request: Request, progress: Callable[[Progress], None]) -> dict[str, Any]:
+    pixels, mask = _read_frame(request)
+    settings = request.settings
+    iterations = settings.iterations if request.kind is Kind.EVALUATE else settings.final_iterations
+    height, width = (side * request.task.factor for side in pixels.shape[:2])
+    outcome = _worthless(height * width)
+    try:
+        phenotype = Genome.parse(request.genome or "").phenotype()
+    except InvalidPhenotype as problem:
+        return outcome | {"reason": f"invalid: {problem}"}
+    from nasdip_engine.restoration.degradation import degradation_for
+    from nasdip_engine.restoration.fitness import fitness, held_out_psnr
+
+    degradation = degradation_for(request.task, pixels, mask)
+    reporter = _Reporter(progress, iterations, degradation)
+    price = cost(phenotype, height, width, settings.input_channels).multiply_adds
+    try:
+        fitted = _fit(request, phenotype, degradation, iterations, reporter)
+    except DivergedError as problem:
+        spent = {"iterations": reporter.iteration, "multiply_adds": price * reporter.iteration}
+        return outcome | spent | {"reason": f"diverged: {problem}"}
+    if request.output:
+        _write(request.output, lambda file: np.save(file, fitted.average, allow_pickle=False))
+    score = fitness(fitted.held_out_mse)
+    return outcome | {
+        "fitness": score,
+        "fitness_hex": score.hex(),
+        "held_out_psnr": held_out_psnr(fitted.held_out_mse),
+        "iterations": fitted.iterations,
+        "best_iteration": fitted.best_iteration,
+        "still_falling": fitted.still_falling,
+        "curve": [[iteration, decibels] for iteration, decibels in fitted.curve],
+        "multiply_adds": price * fitted.iterations,
+    }
+
+
+def _fit(
+    request: Request, phenotype: Phenotype, degradation: Degradation, iterations: int, reporter: _Reporter
+) -> Fit:
+    """Every random array of a fit: input and held-out set without the genome, first weights with it."""
+    from nasdip_engine.restoration.degradation import held_out_set
+    from nasdip_engine.restoration.fit import FitSettings, fit, noise_input
+    from nasdip_engine.restoration.network import build
+
+    settings, seed = request.settings, request.evaluation_seed
+    height, width = degradation.output_size
+    channels = settings.input_channels
+    network = build(phenotype, height, width, channels, generator(seed, "weights", phenotype.digest))
+    if request.hook and _hook_hits(request.hook, "nan", phenotype):
+        network.poison()
+    return fit(
+        network,
+        noise_input(channels, height, width, generator(seed, "input", channels, height, width)),
+        degradation,
+        held_out_set(degradation, request.task, settings.hold_out_share, seed),
+        FitSettings(
+            iterations, settings.learning_rate, settings.loss, settings.average_decay, settings.jitter
+        ),
+        jitter_rng=generator(seed, "jitter", channels, height, width),
+        report=reporter.step,
+    )
+
+
+def _baseline(request: Request, progress: Callable[[Progress], None]) -> dict[str, Any]:
+    from nasdip_engine.baselines import baseline
+
+    pixels, mask = _read_frame(request)
+    made = baseline(
+        request.task,
+        pixels,
+        mask,
+        hold_out_share=request.settings.hold_out_share,
+        evaluation_seed=request.evaluation_seed,
+        method=request.method,
+        alive=lambda: progress(Progress(iteration=0, of=1, loss=None, held_out_psnr=None, preview=None)),
+    )
+    _write_png(request.output, made.picture)
+    return {"method": made.method, "held_out_psnr": made.held_out_psnr, "digest": pixel_digest(made.picture)}
+
+
+def _combine(request: Request, progress: Callable[[Progress], None]) -> dict[str, Any]:
+    from nasdip_engine.restoration.final import combine_finals
+
+    pixels, mask = _read_frame(request)
+    arrays = [np.load(path, allow_pickle=False) for path in request.inputs]
+    progress(Progress(iteration=0, of=1, loss=None, held_out_psnr=None, preview=None))
+    made = combine_finals(
+        arrays,
+        request.genomes,
+        pixels=pixels,
+        mask=mask,
+        task=request.task,
+        settings=request.settings,
+        evaluation_seed=request.evaluation_seed,
+    )
+    _write_png(request.output, made.picture)
+    return {
+        "choice": made.choice,
+        "held_out_psnr": made.held_out_psnr,
+        "singles": list(made.singles),
+        "digest": pixel_digest(made.picture),
+    }
+
+
+_STEPS: Mapping[Kind, Callable[[Request, Callable[[Progress], None]], dict[str, Any]]] = {
+    Kind.EVALUATE: _fit_genome,
+    Kind.FINISH: _fit_genome,
+    Kind.BASELINE: _baseline,
+    Kind.COMBINE: _combine,
+}
+
+
+class _Reporter:
+    """Turns steps of a fit into progress; the clock decides on previews and on nothing else."""
+
+    def __init__(self, progress: Callable[[Progress], None], of: int, degradation: Degradation) -> None:
+        self._progress, self._of, self._degradation = progress, of, degradation
+        self._next_preview = time.monotonic() + _PREVIEW_SECONDS
+        self._seen: float | None = None
+        self.iteration = 0
+
+    def step(self, step: Step) -> None:
+        self.iteration = step.iteration
+        self._seen = step.held_out_psnr if step.held_out_psnr is not None else self._seen
+        preview = None
+        if time.monotonic() >= self._next_preview:
+            preview = _preview(self._degradation.compose(step.average()))
+            self._next_preview = time.monotonic() + _PREVIEW_SECONDS
+        self._progress(
+            Progress(
+                iteration=step.iteration,
+                of=self._of,
+                loss=step.loss,
+                held_out_psnr=self._seen,
+                preview=preview,
+            )
+        )
+
+
+def _worthless(pixels: int) -> dict[str, Any]:
+    """The outcome of a genome that got nowhere; a fit that did fills in the rest."""
+    return {
+        "fitness": 0.0,
+        "fitness_hex": (0.0).hex(),
+        "reason": None,
+        "held_out_psnr": None,
+        "iterations": 0,
+        "best_iteration": 0,
+        "still_falling": False,
+        "curve": [],
+        "multiply_adds": 0,
+        "pixels": pixels,
+    }
+
+
+def _hook_hits(hook: str, fault: str, phenotype: Phenotype) -> bool:
+    name, _, prefix = hook.partition(":")
+    return name == fault and phenotype.digest.startswith(prefix)
+
+
+def _read_frame(request: Request) -> tuple[Pixels, NDArray[np.bool_] | None]:
+    """The frame, which the product itself wrote as an 8-bit PNG, and its mask."""
+    with Image.open(request.picture, formats=("PNG",)) as file:
+        if file.mode != "RGB":
+            raise PictureError(f"{Path(request.picture).name} is {file.mode}; a frame is an 8-bit RGB PNG")
+        pixels = np.array(file)
+    if request.mask is None:
+        return pixels, None
+    with Image.open(request.mask, formats=("PNG",)) as file:
+        if file.mode not in ("1", "L"):
+            raise MaskError(f"{Path(request.mask).name} is {file.mode}; a frame's mask is a grey PNG")
+        return pixels, np.array(file.convert("L")) >= 128
+
+
+def _preview(pixels: Pixels) -> str:
+    picture = Image.fromarray(pixels)
+    picture.thumbnail((_PREVIEW_SIDE, _PREVIEW_SIDE), Image.Resampling.BOX)
+    file = io.BytesIO()
+    picture.save(file, format="PNG", compress_level=1)
+    return base64.b64encode(file.getvalue()).decode("ascii")
+
+
+def _write_png(path: str | None, pixels: Pixels) -> None:
+    picture = Image.fromarray(pixels)
+    _write(path or "", lambda file: picture.save(file, format="PNG"))
+
+
+def _write(path: str, save: Callable[[io.BufferedWriter], None]) -> None:
+    """Whole or not at all: a child that is killed while it writes leaves no half file under the name."""
+    partial = Path(f"{path}.{os.getpid()}.partial")
+    with partial.open("wb") as file:
+        save(file)
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(path)

@@ -1,0 +1,123 @@
+"""What the commands `restore` and `evaluate` make out of one local search: a folder, or one line.
+
+The folder is written whole at the end, `run.json` last: an interrupted or failed run leaves nothing behind.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from nasdip_engine.local import CannotGoOn, LocalSearch
+from nasdip_engine.picture import encode_png
+from nasdip_engine.question import Question, save_question
+from nasdip_engine.runfile import build_run, dump_run
+from nasdip_engine.search.search import Ranked, best_of
+
+__all__ = ["evaluate_one", "restore_to_folder", "true_scores"]
+
+Pixels = NDArray[np.uint8]
+Say = Callable[[str], None]
+
+
+def _best(ranked: Sequence[Ranked]) -> dict[str, Any]:
+    if not ranked:
+        raise CannotGoOn(
+            "no network of this search has a fitness; raise the population, the generations or the cost cap"
+        )
+    winner = ranked[0]
+    return {
+        "genome": winner.genome,
+        "fitness": winner.fitness,
+        "fitness_hex": winner.fitness.hex(),
+        "is_starter": winner.starter,
+    }
+
+
+def _cost(outcomes: Sequence[dict[str, Any]], seconds: float) -> dict[str, Any]:
+    return {
+        "iterations": sum(outcome["iterations"] for outcome in outcomes),
+        "iterations_x_pixels": sum(outcome["iterations"] * outcome["pixels"] for outcome in outcomes),
+        "multiply_adds": sum(outcome["multiply_adds"] for outcome in outcomes),
+        "seconds": round(seconds, 3),
+    }
+
+
+def _against(picture: Pixels, reference: Pixels | None) -> dict[str, float] | None:
+    if reference is None:
+        return None
+    from nasdip_engine.restoration.metrics import psnr, ssim
+
+    return {"psnr": psnr(picture, reference), "ssim": ssim(picture, reference)}
+
+
+def restore_to_folder(
+    asked: Question,
+    folder: Path,
+    *,
+    reference: Pixels | None = None,
+    workers: int | None = None,
+    say: Say = lambda _: None,
+) -> dict[str, Any]:
+    """Search, restore and write the whole folder; returns what `run.json` holds.
+
+    An interrupted or failed run leaves no files behind.  Raises CannotGoOn.
+    """
+    from nasdip_engine.report import write_architecture, write_convergence
+
+    began = time.monotonic()
+    with LocalSearch(asked, workers=workers, say=say) as search:
+        history, records = search.search()
+        ranked = best_of(history, asked.settings)
+        best = _best(ranked)
+        final, restored = search.finish([one.genome for one in ranked[: asked.settings.finalists]])
+        baseline, rival = search.baseline()
+        run = build_run(
+            task=asked.task, settings=asked.settings, seeds=asked.seeds, fingerprint=search.fingerprint,
+            generations=records, final=final, best=best, picture=asked.picture_record(), baseline=baseline,
+            cost=_cost([*search.outcomes.values(), *final["networks"]], time.monotonic() - began),
+            reference=_against(restored, reference),
+        )  # fmt: skip
+    save_question(asked, folder)
+    (folder / "restored.png").write_bytes(encode_png(restored, icc=asked.icc))
+    (folder / "baseline.png").write_bytes(encode_png(rival, icc=asked.icc))
+    write_convergence(run, folder / "convergence.png")
+    write_architecture(run, folder / "architecture.svg")
+    (folder / "run.json").write_text(dump_run(run), encoding="utf-8")  # last: a folder with it is whole
+    return run
+
+
+def evaluate_one(asked: Question, genome_text: str, *, reference: Pixels | None = None) -> dict[str, Any]:
+    """The outcome of one genome on the search frame, with PSNR and SSIM there when a reference is given."""
+    with LocalSearch(asked, workers=1) as search:
+        outcome = search.evaluate(genome_text)
+        told = ("fitness", "fitness_hex", "reason", "held_out_psnr", "iterations", "multiply_adds")
+        answer = {"genome": genome_text} | {name: outcome[name] for name in told}
+        return answer if reference is None else answer | true_scores(search, genome_text, reference)
+
+
+def true_scores(search: LocalSearch, genome_text: str, reference: Pixels) -> dict[str, float | None]:
+    """PSNR in dB and SSIM of a genome's search fit against the clean picture, for studies: the search never sees them.
+
+    reference: uint8 (H, W, 3) of the result's size.  Both are None for a genome without an output.
+    """
+    from nasdip_engine.restoration.degradation import degradation_for
+
+    output = search.output_of(genome_text)
+    if output is None:
+        return {"psnr": None, "ssim": None}
+    asked = search.asked
+    frame, factor = asked.search, asked.task.factor
+    picture = degradation_for(asked.task, frame.picture, frame.mask).compose(output)
+    x, y, width, height = (value * factor for value in frame.box)
+    clean = Image.fromarray(reference[y : y + height, x : x + width])
+    if clean.size != (picture.shape[1], picture.shape[0]):  # a reduced frame is compared at its own size
+        clean = clean.resize((picture.shape[1], picture.shape[0]), Image.Resampling.BOX)
+    against = _against(picture, np.asarray(clean))
+    return {"psnr": against["psnr"], "ssim": against["ssim"]} if against else {"psnr": None, "ssim": None}

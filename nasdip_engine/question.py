@@ -1,0 +1,225 @@
+"""What a command asks, checked whole before anything is written or trained: the edge of the command line.
+
+Everything past this module may rely on the values being right. Bytes are read by the guarded decoder, the same one that
+reads uploads.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nasdip_engine.errors import InvalidInput, MaskError, PictureError, SettingsError
+from nasdip_engine.framing import Frame, final_frame, search_frame
+from nasdip_engine.genome.genome import Genome
+from nasdip_engine.guard import Host
+from nasdip_engine.picture import decode, encode_png, read_mask, share_to_fill
+from nasdip_engine.runfile import load_run
+from nasdip_engine.search.settings import SearchSettings, settings_for
+from nasdip_engine.seeding import Seeds
+from nasdip_engine.task import FACTORS, Task, TaskKind
+
+__all__ = [
+    "Question",
+    "check_genome",
+    "check_output_folder",
+    "from_arguments",
+    "from_run",
+    "read_reference",
+    "save_question",
+]
+
+Pixels = NDArray[np.uint8]
+Mask = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, eq=False)
+class Question:
+    """One picture and what is to be done with it.
+
+    upload: uint8 (h, w, 3), as decoded.  mask: bool (h, w), True = known, or None.  notes: sentences for the user.
+    excluded: evaluation keys of genomes that the owner took out of the search; their fitness is 0.
+    """
+
+    upload: Pixels
+    icc: bytes | None
+    mask: Mask | None
+    task: Task
+    settings: SearchSettings
+    seeds: Seeds
+    notes: tuple[str, ...]
+    final: Frame
+    search: Frame
+    excluded: frozenset[str] = frozenset()
+
+    @property
+    def result_size(self) -> tuple[int, int]:
+        """(width, height) of the restored picture."""
+        height, width = self.upload.shape[:2]
+        return width * self.task.factor, height * self.task.factor
+
+    def picture_record(self) -> dict[str, Any]:
+        """What `run.json` says of the picture: sizes, digests and frames; no name and no date."""
+        height, width = self.upload.shape[:2]
+        return {
+            "width": width,
+            "height": height,
+            "input_sha256": hashlib.sha256(self.upload.tobytes()).hexdigest(),
+            "mask_sha256": None
+            if self.mask is None
+            else hashlib.sha256(np.packbits(self.mask).tobytes()).hexdigest(),
+            "share_to_fill": None if self.mask is None else share_to_fill(self.mask),
+            "final_frame": self.final.to_json(),
+            "search_frame": self.search.to_json(),
+        }
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise PictureError(f"{path}: there is no such file") from None
+    except IsADirectoryError:
+        raise PictureError(f"{path}: this is a folder; name a picture file") from None
+    except OSError as problem:
+        raise PictureError(f"{path}: cannot be read: {problem.strerror}") from None
+
+
+def _task(arguments: argparse.Namespace) -> Task:
+    kind = TaskKind(arguments.task)
+    if kind is TaskKind.UPSCALE:
+        if arguments.factor is None:
+            raise SettingsError(f"upscale needs --factor, {FACTORS[0]} to {FACTORS[-1]}", field="factor")
+        return Task(kind, arguments.factor)
+    if arguments.factor is not None:
+        raise SettingsError(
+            f"--factor belongs to upscale (allowed {FACTORS[0]} to {FACTORS[-1]}); the task is {kind}",
+            field="factor",
+        )
+    return Task(kind)
+
+
+def _mask_of(arguments: argparse.Namespace, task: Task, size: tuple[int, int], host: Host) -> Mask | None:
+    if task.kind is TaskKind.INPAINT:
+        if arguments.mask is None:
+            raise MaskError(
+                "inpaint needs --mask MASK: a picture of the same size, grey >= 128 known, below to be filled"
+            )
+        return read_mask(_read(arguments.mask), str(arguments.mask), size, arguments.invert_mask, host)
+    if arguments.mask is not None or arguments.invert_mask:
+        raise MaskError(f"--mask and --invert-mask belong to inpaint; the task is {task.kind}")
+    return None
+
+
+def _framed(
+    upload: Pixels,
+    icc: bytes | None,
+    mask: Mask | None,
+    task: Task,
+    settings: SearchSettings,
+    seeds: Seeds,
+    notes: tuple[str, ...],
+) -> Question:
+    final = final_frame(upload, mask, task)
+    if mask is not None:
+        notes = (*notes, f"{100 * share_to_fill(mask):.2f} % of the picture will be filled")
+    if final.scale != 1.0:
+        height, width = final.size
+        notes = (
+            *notes,
+            f"the hole's surroundings are fitted at {width} x {height} pixels; only the hole is pasted back",
+        )
+    return Question(
+        upload, icc, mask, task, settings, seeds, notes, final, search_frame(final, task, settings)
+    )
+
+
+def from_arguments(arguments: argparse.Namespace) -> Question:
+    """Read and check everything that a command line names.  Raises InvalidInput, one sentence, before any work."""
+    task = _task(arguments)
+    given = {
+        name: getattr(arguments, name)
+        for name in ("population", "generations", "iterations", "final_iterations")
+    }
+    settings = settings_for(
+        arguments.preset, task, {name: value for name, value in given.items() if value is not None}
+    )
+    seeds = Seeds.from_seed(arguments.seed)
+    with Host("decoder") as host:
+        picture = decode(_read(arguments.picture), str(arguments.picture), host)
+        height, width = picture.pixels.shape[:2]
+        mask = _mask_of(arguments, task, (width, height), host)
+    try:
+        return _framed(picture.pixels, picture.icc, mask, task, settings, seeds, tuple(picture.notes))
+    except PictureError as problem:
+        raise PictureError(f"{arguments.picture}: {problem}") from None
+
+
+def from_run(folder: Path) -> Question:
+    """The question that a run answered, from its folder alone.
+
+    Raises InvalidInput where a file is missing or is not the one that the run was made from.
+    """
+    run = load_run(folder)
+    task, settings = Task.from_json(run["task"]), SearchSettings.from_json(run["settings"])
+    with Host("decoder") as host:
+        picture = decode(_read(folder / "input.png"), str(folder / "input.png"), host)
+        height, width = picture.pixels.shape[:2]
+        mask = None
+        if task.kind is TaskKind.INPAINT:
+            file = folder / "mask.png"
+            mask = read_mask(_read(file), str(file), (width, height), invert=False, host=host)
+    asked = _framed(picture.pixels, picture.icc, mask, task, settings, Seeds.from_json(run["seeds"]), ())
+    _same_picture(asked.picture_record(), run["picture"], folder)
+    return replace(asked, excluded=frozenset(entry["key"] for entry in run["excluded"]))
+
+
+def _same_picture(found: Mapping[str, Any], recorded: Mapping[str, Any], folder: Path) -> None:
+    for field, file in (("input_sha256", "input.png"), ("mask_sha256", "mask.png")):
+        if found[field] != recorded[field]:
+            raise InvalidInput(
+                f"{folder / file} is not the file that this run was made from: its pixels have another digest"
+            )
+
+
+def read_reference(path: Path | None, asked: Question) -> Pixels | None:
+    """The clean picture, uint8 (H, W, 3) of the result's size, or None.  Raises PictureError naming both sizes."""
+    if path is None:
+        return None
+    with Host("decoder") as host:
+        pixels = decode(_read(path), str(path), host).pixels
+    size = (pixels.shape[1], pixels.shape[0])
+    if size != asked.result_size:
+        raise PictureError(
+            f"{path}: the reference has {size[0]} x {size[1]} pixels, the result {asked.result_size[0]} x {asked.result_size[1]}"
+        )
+    return pixels
+
+
+def check_genome(text: str) -> None:
+    """Raises GenomeError for a text that is no genome; one that describes no network is fine: its fitness is 0."""
+    Genome.parse(text)
+
+
+def check_output_folder(folder: Path) -> None:
+    """Raises InvalidInput where a run lies already or a file stands in the way; makes nothing."""
+    if folder.exists() and not folder.is_dir():
+        raise InvalidInput(f"{folder} is a file; name a folder for the result")
+    if any((folder / name).exists() for name in ("run.json", "input.png", "restored.png")):
+        raise InvalidInput(f"{folder} holds a run already; name another folder")
+
+
+def save_question(asked: Question, folder: Path) -> None:
+    """Write `input.png` and, with a mask, `mask.png` (white = known): with `run.json` all that a repetition needs."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "input.png").write_bytes(encode_png(asked.upload, icc=asked.icc))
+    if asked.mask is not None:
+        white = np.where(asked.mask[..., None], np.uint8(255), np.uint8(0))
+        (folder / "mask.png").write_bytes(encode_png(np.repeat(white, 3, axis=2)))

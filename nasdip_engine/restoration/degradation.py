@@ -1,0 +1,211 @@
+"""What happened to the picture, and so what a network's output can be compared with (paper, eq. 3-5).
+
+A degradation holds the observation and knows how an output would have been observed. Everything that
+differs between removing noise, filling a hole and enlarging is here; `fit.py` knows none of it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import ClassVar, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from nasdip_engine.errors import MaskError, SettingsError
+from nasdip_engine.restoration.hold_out import moved_copies, scattered
+from nasdip_engine.restoration.resample import downsampling_matrix, separable
+from nasdip_engine.seeding import generator
+from nasdip_engine.task import Task, TaskKind
+
+__all__ = [
+    "LOSSES",
+    "Degradation",
+    "Downsampling",
+    "Hole",
+    "Noise",
+    "degradation_for",
+    "held_out_error",
+    "held_out_set",
+    "to_bytes",
+]
+
+BoolArray = NDArray[np.bool_]
+FloatArray = NDArray[np.float32]
+Pixels = NDArray[np.uint8]
+
+LOSSES = ("squared", "absolute")
+
+
+class Degradation(Protocol):
+    """The observation of one picture, and the way from an output to it.
+
+    observation: float32 (1, 3, h, w) in [0, 1].  known: bool (h, w), True where something was observed.
+    output_size: height and width of the restoration.  exact: bool output_size, True where the observation
+    fixes the restored pixel to the last bit.
+    """
+
+    @property
+    def observation(self) -> Tensor: ...
+
+    @property
+    def known(self) -> Tensor: ...
+
+    @property
+    def output_size(self) -> tuple[int, int]: ...
+
+    @property
+    def exact(self) -> BoolArray: ...
+
+    def observe(self, output: Tensor) -> Tensor:
+        """How `output`, float (1, 3, H, W), would have been observed: (1, 3, h, w)."""
+        ...
+
+    def loss(self, output: Tensor, among: Tensor, kind: str) -> Tensor:
+        """Mean squared or absolute difference to the observations `among` (bool (h, w)): a scalar."""
+        ...
+
+    def error(self, output: Tensor, among: Tensor) -> float:
+        """Mean squared difference to the observations `among`, summed in float64: what fitness is made of."""
+        ...
+
+    def hold_out(self, share: float, rng: np.random.Generator) -> Tensor:
+        """Observations to keep out of the loss: bool (h, w), a proper part of `known`."""
+        ...
+
+    def compose(self, restored: FloatArray) -> Pixels:
+        """The finished picture of a restoration (H, W, 3) in [0, 1]: uint8, `exact` pixels as observed."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class _Observed:
+    """What the three share: the observation itself, and a masked difference to it."""
+
+    pixels: Pixels
+    observation: Tensor
+    known: Tensor
+    output_size: tuple[int, int]
+    exact: BoolArray
+
+    def observe(self, output: Tensor) -> Tensor:
+        return output
+
+    def loss(self, output: Tensor, among: Tensor, kind: str) -> Tensor:
+        # Multiplying by the mask leaves the gradient zero, to the bit, where nothing is compared.
+        difference = (self.observe(output) - self.observation) * among
+        if kind == "squared":
+            total = difference.square().sum()
+        elif kind == "absolute":
+            total = difference.abs().sum()
+        else:
+            raise SettingsError(f"loss {kind!r} is not known; it is one of {', '.join(LOSSES)}")
+        return total / (3 * int(among.sum()))
+
+    def error(self, output: Tensor, among: Tensor) -> float:
+        difference = (self.observe(output) - self.observation)[..., among].double()
+        return float(difference.square().mean())
+
+    def compose(self, restored: FloatArray) -> Pixels:
+        composed: Pixels = np.where(self.exact[..., None], self._at_output_size(), to_bytes(restored))
+        return composed
+
+    def _at_output_size(self) -> Pixels:
+        return self.pixels
+
+
+class Noise(_Observed):
+    """|G(z) - x| (eq. 3): every pixel was seen, none of them exactly."""
+
+    def hold_out(self, share: float, rng: np.random.Generator) -> Tensor:
+        return torch.from_numpy(scattered(self.known.numpy(), share, rng))
+
+
+class Hole(_Observed):
+    """|M(G(z)) - M(x)| (eq. 4), M zero inside the hole: known pixels are exact, the others unseen."""
+
+    def hold_out(self, share: float, rng: np.random.Generator) -> Tensor:
+        return torch.from_numpy(moved_copies(self.known.numpy(), share, rng))
+
+
+@dataclass(frozen=True, eq=False)
+class Downsampling(_Observed):
+    """|D(G(z)) - x| (eq. 5): an antialiased reduction by a whole factor was seen."""
+
+    rows: Tensor
+    columns: Tensor
+
+    _nothing: ClassVar[Pixels] = np.zeros((1, 1, 3), dtype=np.uint8)
+
+    def observe(self, output: Tensor) -> Tensor:
+        return separable(output, self.rows, self.columns)
+
+    def hold_out(self, share: float, rng: np.random.Generator) -> Tensor:
+        return torch.from_numpy(scattered(self.known.numpy(), share, rng))
+
+    def _at_output_size(self) -> Pixels:
+        return self._nothing  # no output pixel is exact
+
+
+def degradation_for(task: Task, pixels: Pixels, mask: BoolArray | None) -> Degradation:
+    """The degradation of one frame.
+
+    pixels: uint8 (h, w, 3), the picture as observed.  mask: bool (h, w), True = known, for INPAINT only.
+    Raises MaskError where the mask does not fit the picture, is missing or leaves nothing to fit or to fill.
+    """
+    height, width = pixels.shape[:2]
+    observation = _as_tensor(pixels.astype(np.float32) / np.float32(255))
+    everywhere = torch.ones(height, width, dtype=torch.bool)
+    if task.kind is TaskKind.INPAINT:
+        known = _checked_mask(mask, height, width)
+        return Hole(pixels, observation, torch.from_numpy(known), (height, width), known)
+    if mask is not None:
+        raise MaskError(f"a mask belongs to filling a hole; the task is {task.kind}")
+    if task.kind is TaskKind.DENOISE:
+        nowhere = np.zeros((height, width), dtype=np.bool_)
+        return Noise(pixels, observation, everywhere, (height, width), nowhere)
+    size = (height * task.factor, width * task.factor)
+    rows = downsampling_matrix(size[0], height, task.kernel)
+    columns = downsampling_matrix(size[1], width, task.kernel)
+    return Downsampling(pixels, observation, everywhere, size, np.zeros(size, dtype=np.bool_), rows, columns)
+
+
+def held_out_set(degradation: Degradation, task: Task, share: float, evaluation_seed: int) -> Tensor:
+    """The held-out observations of a search, bool (h, w): the same for every genome.
+
+    Depends on the evaluation seed, the task, the mask and the size, on nothing else.
+    """
+    height, width = degradation.known.shape
+    mask = hashlib.sha256(degradation.known.numpy().tobytes()).hexdigest()
+    purpose = ("held-out", str(task.kind), task.factor, height, width, mask)
+    return degradation.hold_out(share, generator(evaluation_seed, *purpose))
+
+
+def to_bytes(restored: FloatArray) -> Pixels:
+    """[0, 1] to 0..255, rounded half to even; values outside are clipped."""
+    return np.asarray(np.rint(np.clip(restored, 0.0, 1.0) * np.float32(255)), dtype=np.uint8)
+
+
+def held_out_error(degradation: Degradation, restored: FloatArray, held_out: Tensor) -> float:
+    """Mean squared error of a restoration, float32 (H, W, 3), on the held-out observations."""
+    return degradation.error(_as_tensor(restored), held_out)
+
+
+def _as_tensor(picture: FloatArray) -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(picture.transpose(2, 0, 1))[None])
+
+
+def _checked_mask(mask: BoolArray | None, height: int, width: int) -> BoolArray:
+    if mask is None:
+        raise MaskError("filling a hole needs a mask that says which pixels are known")
+    if mask.shape != (height, width):
+        raise MaskError(f"the mask is {mask.shape[1]}x{mask.shape[0]}, the picture {width}x{height}")
+    known = int(np.count_nonzero(mask))
+    if known == mask.size:
+        raise MaskError("the mask marks every pixel as known: there is no hole to fill")
+    if known < 2:
+        raise MaskError(f"the mask leaves {known} known pixels; at least 2 are needed to fit anything")
+    return np.ascontiguousarray(mask, dtype=np.bool_)

@@ -1,0 +1,109 @@
+"""`run.json`: everything that is needed to repeat a run to the bit, and what it found and cost.
+
+The command line and the workers write the same shape through `build_run`. It is a pure function: what it
+returns depends on its arguments and on the versions that are installed, on no clock and no device.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+from collections.abc import Mapping, Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from nasdip_engine.errors import InvalidInput
+from nasdip_engine.search.settings import SearchSettings
+from nasdip_engine.seeding import Seeds
+from nasdip_engine.task import Task
+from nasdip_engine.version import VERSION
+
+__all__ = ["FORMAT", "build_run", "dump_run", "load_run"]
+
+FORMAT = 1
+_RECORDED_PACKAGES = ("numpy", "torch", "pillow", "pyvips", "scikit-image")
+
+
+def _versions() -> dict[str, str]:
+    found = {"nasdip": VERSION, "python": platform.python_version()}
+    for package in _RECORDED_PACKAGES:
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:  # the web process runs without torch
+            continue
+    return found
+
+
+def build_run(
+    *,
+    task: Task,
+    settings: SearchSettings,
+    seeds: Seeds,
+    fingerprint: Mapping[str, Any],
+    generations: Sequence[Mapping[str, Any]],
+    final: Mapping[str, Any],
+    best: Mapping[str, Any],
+    cost: Mapping[str, Any],
+    picture: Mapping[str, Any],
+    excluded: Sequence[Mapping[str, Any]] = (),
+    reference: Mapping[str, float] | None = None,
+    baseline: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Put a run together as one JSON value.
+
+    generations: one mapping a generation, generation 0 first, with `number, best, mean, worst` (fitness in [0, 1]),
+    `evaluations, invalid, failed, iterations` (counts) and, slot by slot, `genomes` and `fitness_hex`.
+    final: `networks` (genome text, iterations, held-out PSNR in dB of each finalist), `choice` ("mean" or a genome
+    text), `held_out_psnr` in dB, `digest` (of the restored pixels).
+    best: `genome`, `fitness`, `fitness_hex`, `is_starter`.
+    cost: `iterations`, `iterations_x_pixels`, `multiply_adds`, `seconds`.
+    excluded: what the owner took out of the search, as inputs that a repetition needs.
+    reference: `psnr` in dB and `ssim` against a clean picture, where one was given.
+    """
+    return {
+        "format": FORMAT,
+        "versions": _versions(),
+        "device_class": settings.device_class,
+        "fingerprint": dict(fingerprint),
+        "task": task.to_json(),
+        "settings": settings.to_json(),
+        "seeds": seeds.to_json(),
+        "picture": dict(picture),
+        "generations": [dict(generation) for generation in generations],
+        "best_genome": best["genome"],
+        "best_fitness": best["fitness"],
+        "best_fitness_hex": best["fitness_hex"],
+        "best_is_starter": best["is_starter"],
+        "final": dict(final),
+        "baseline": dict(baseline) if baseline is not None else None,
+        "excluded": [dict(entry) for entry in excluded],
+        "cost": dict(cost),
+        "reference": dict(reference) if reference is not None else None,
+    }
+
+
+def dump_run(run: Mapping[str, Any]) -> str:
+    """The text of `run.json`: indented, keys in the order of `build_run`, NaN refused."""
+    return json.dumps(run, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def load_run(folder: Path) -> dict[str, Any]:
+    """Read `folder/run.json`.
+
+    Raises InvalidInput when there is none, when it is no JSON object or when a newer version wrote it.
+    """
+    path = folder / "run.json"
+    try:
+        run = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InvalidInput(
+            f"{folder} holds no run: {path.name} is missing; name a folder that `nasdip restore --out` made"
+        ) from None
+    except (OSError, ValueError) as problem:
+        raise InvalidInput(f"{path} cannot be read as a run: {problem}") from None
+    if not isinstance(run, dict) or run.get("format") != FORMAT:
+        raise InvalidInput(
+            f"{path} has format {run.get('format') if isinstance(run, dict) else None!r}; this version reads {FORMAT}"
+        )
+    return run

@@ -1,0 +1,3 @@
+"""Population to next population: settings, evolution, history, search.  Pure functions over frozen values."""
+
+from __future__ import annotations

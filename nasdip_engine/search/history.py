@@ -1,0 +1,75 @@
+"""What a search has done so far, as frozen JSON values: its generations and their fitness."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+__all__ = ["Closed", "Converged", "Generation"]
+
+
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """A population that is about to be evaluated.
+
+    genomes: text forms in slot order; the first `elites` of them passed from the generation before and have
+    their fitness already.
+    """
+
+    number: int
+    genomes: tuple[str, ...]
+    elites: int
+
+    def to_json(self) -> dict[str, Any]:
+        return {"number": self.number, "genomes": list(self.genomes), "elites": self.elites}
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Generation:
+        return cls(value["number"], tuple(value["genomes"]), value["elites"])
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """A generation with the fitness of each slot, 0 (none) to 1."""
+
+    generation: Generation
+    fitness: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        if len(self.fitness) != len(self.generation.genomes):
+            raise ValueError(f"{len(self.fitness)} fitnesses for {len(self.generation.genomes)} genomes")
+        for value in self.fitness:
+            if not 0.0 <= value <= 1.0:  # also refuses NaN, which would break every order
+                raise ValueError(f"fitness {value} is outside 0 to 1")
+
+    @property
+    def best(self) -> float:
+        return max(self.fitness)
+
+    @property
+    def mean(self) -> float:
+        """Over the whole population, individuals of fitness 0 included (paper, sec. 3.2)."""
+        return math.fsum(self.fitness) / len(self.fitness)
+
+    @property
+    def worst(self) -> float:
+        return min(self.fitness)
+
+    def to_json(self) -> dict[str, Any]:
+        return {"generation": self.generation.to_json(), "fitness": list(self.fitness)}
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Closed:
+        return cls(Generation.from_json(value["generation"]), tuple(value["fitness"]))
+
+
+@dataclass(frozen=True, slots=True)
+class Converged:
+    """The search is over: "generations" at the limit, "flat" when nothing improves any more."""
+
+    reason: str
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)

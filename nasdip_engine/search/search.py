@@ -1,0 +1,237 @@
+"""The search: what is evaluated first, what next, when it ends, and who won (paper, sec. 3.2).
+
+No clock, device or database.  The random numbers of generation n come from (evolution seed, n) alone, so a
+generation that is bred twice, by anybody, is the same, and no state needs to be carried.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from typing import Any
+
+from nasdip_engine.errors import GenomeError, InvalidPhenotype
+from nasdip_engine.genome.cost import multiply_adds_per_pixel
+from nasdip_engine.genome.genome import Genome
+from nasdip_engine.genome.starters import starters
+from nasdip_engine.search.evolution import breed, draw_until
+from nasdip_engine.search.history import Closed, Converged, Generation
+from nasdip_engine.search.settings import SearchSettings
+from nasdip_engine.seeding import Seeds, generator
+from nasdip_engine.task import Task
+
+__all__ = [
+    "EXCLUDED",
+    "Converged",
+    "Ranked",
+    "best_of",
+    "evaluation_key",
+    "first_generation",
+    "is_starter",
+    "next_generation",
+    "refusal",
+]
+
+EXCLUDED = "excluded by owner"
+"""The reason of fitness 0 for a genome that the owner took out of a search; an input that a repetition needs."""
+FLAT_WINDOW = 3
+"""Generations over which best and mean must both stand still."""
+FLAT_GAIN = 0.005
+"""Relative improvement over the window below which they do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ranked:
+    """One network of a search.
+
+    genome: text of the first individual that described it, in `generation`.  multiply_adds_per_pixel: of one
+    forward pass at the crop's size.  starter: it is one of the hand-made networks.
+    """
+
+    genome: str
+    digest: str
+    fitness: float
+    multiply_adds_per_pixel: float
+    generation: int
+    starter: bool
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+@lru_cache(maxsize=65_536)
+def _network(text: str, crop: int, input_channels: int) -> tuple[str, float]:
+    """(digest, multiply-adds a pixel) of a genome.  Raises GenomeError, InvalidPhenotype."""
+    phenotype = Genome.parse(text).phenotype()
+    return phenotype.digest, multiply_adds_per_pixel(phenotype, crop, input_channels)
+
+
+def refusal(genome_text: str, settings: SearchSettings) -> str | None:
+    """Why a genome gets fitness 0 without training, or None; depends on the two arguments alone."""
+    try:
+        genome = Genome.parse(genome_text)
+        if (genome.representation, genome.units) != (settings.representation, settings.units):
+            return (
+                f"this search has {settings.representation} genomes of {settings.units} units, "
+                f"not {genome.representation} of {genome.units}"
+            )
+        _, price = _network(genome_text, settings.crop, settings.input_channels)
+    except (GenomeError, InvalidPhenotype) as reason:
+        return str(reason)
+    if settings.cost_cap and price > settings.cost_cap:
+        return f"over the cost cap: {price:.0f} multiply-adds a pixel, allowed are {settings.cost_cap}"
+    return None
+
+
+class _Novelty:
+    """Accepts a genome that describes a network which is allowed and new to the search, once."""
+
+    def __init__(self, settings: SearchSettings, seen: set[str]) -> None:
+        self._settings = settings
+        self._seen = seen
+
+    def __call__(self, genome: Genome) -> bool:
+        if not self._settings.redraw:
+            return True
+        if refusal(genome.text, self._settings) is not None:
+            return False
+        digest, _ = _network(genome.text, self._settings.crop, self._settings.input_channels)
+        new = digest not in self._seen
+        self._seen.add(digest)
+        return new
+
+
+def _population(
+    settings: SearchSettings, seeds: Seeds, number: int, seen: set[str], given: Sequence[Genome]
+) -> Generation:
+    """The genomes given, as far as they are acceptable, filled up with uniformly drawn ones."""
+    rng = generator(seeds.evolution_seed, "generation", number)
+    acceptable = _Novelty(settings, seen)
+
+    def draw() -> Genome:
+        return Genome.random(settings.units, rng, settings.representation)
+
+    genomes = [genome for genome in given if acceptable(genome)]
+    while len(genomes) < settings.population:
+        genomes.append(draw_until(acceptable, draw))
+    return Generation(number, tuple(genome.text for genome in genomes), elites=0)
+
+
+def first_generation(settings: SearchSettings, seeds: Seeds) -> Generation:
+    """Generation 0: starters under the cost cap for their share of the slots, then uniform bits (3.2.1)."""
+    wanted = int(settings.starter_share * settings.population + 0.5)
+    allowed = [genome for genome in starters(settings.units) if refusal(genome.text, settings) is None]
+    return _population(settings, seeds, 0, set(), allowed[:wanted])
+
+
+def _seen(history: Sequence[Closed], settings: SearchSettings) -> set[str]:
+    return {
+        _network(text, settings.crop, settings.input_channels)[0]
+        for closed in history
+        for text in closed.generation.genomes
+        if refusal(text, settings) is None
+    }
+
+
+def _order(text: str, fitness: float, settings: SearchSettings) -> tuple[float, float, str]:
+    """Sort key: fitness, then fewer multiply-adds, then digest; what describes no network comes last."""
+    try:
+        digest, price = _network(text, settings.crop, settings.input_channels)
+    except InvalidPhenotype:
+        return (-fitness, float("inf"), text)
+    return (-fitness, price, digest)
+
+
+def _is_flat(history: Sequence[Closed]) -> bool:
+    if len(history) <= FLAT_WINDOW:
+        return False
+    then, now = history[-1 - FLAT_WINDOW], history[-1]
+    if now.best == 0:
+        return False  # nothing lives yet: draw on
+    return now.best < then.best * (1 + FLAT_GAIN) and now.mean < then.mean * (1 + FLAT_GAIN)
+
+
+def next_generation(
+    settings: SearchSettings, seeds: Seeds, history: Sequence[Closed]
+) -> Generation | Converged:
+    """What follows generations 0 to n: generation n + 1, or the end.
+
+    The search ends at the limit of generations, or when best and mean fitness have both improved by less than
+    FLAT_GAIN over FLAT_WINDOW generations.  A population without any fitness is followed by a fresh one.
+    Raises ValueError where the history has holes.
+    """
+    if [closed.generation.number for closed in history] != list(range(len(history))) or not history:
+        raise ValueError("the history must hold every generation from 0 on, in order")
+    if len(history) >= settings.generations:
+        return Converged("generations")
+    if _is_flat(history):
+        return Converged("flat")
+    number, latest = len(history), history[-1]
+    seen = _seen(history, settings)
+    if latest.best == 0:
+        return _population(settings, seeds, number, seen, ())
+    slots = sorted(
+        zip(latest.generation.genomes, latest.fitness, strict=True),
+        key=lambda slot: _order(slot[0], slot[1], settings),
+    )
+    bred = breed(
+        [Genome.parse(text) for text, _ in slots],
+        [fitness for _, fitness in slots],
+        settings,
+        generator(seeds.evolution_seed, "generation", number),
+        _Novelty(settings, seen),
+    )
+    return Generation(number, tuple(genome.text for genome in bred), settings.elites)
+
+
+def best_of(history: Sequence[Closed], settings: SearchSettings) -> list[Ranked]:
+    """Every distinct network that has a fitness, best first: fitness, fewer multiply-adds, digest."""
+    known: dict[str, Ranked] = {}
+    hand_made = _starter_digests(settings.units)
+    for closed in history:
+        for text, fitness in zip(closed.generation.genomes, closed.fitness, strict=True):
+            if fitness > 0:
+                digest, price = _network(text, settings.crop, settings.input_channels)
+                known.setdefault(
+                    digest,
+                    Ranked(text, digest, fitness, price, closed.generation.number, digest in hand_made),
+                )
+    return sorted(known.values(), key=lambda one: (-one.fitness, one.multiply_adds_per_pixel, one.digest))
+
+
+@lru_cache(maxsize=16)
+def _starter_digests(units: int) -> frozenset[str]:
+    return frozenset(genome.phenotype().digest for genome in starters(units))
+
+
+def is_starter(genome_text: str) -> bool:
+    """Whether a genome describes one of the hand-made networks.  Raises GenomeError, InvalidPhenotype."""
+    genome = Genome.parse(genome_text)
+    return genome.phenotype().digest in _starter_digests(genome.units)
+
+
+def evaluation_key(
+    frame_digest: str,
+    task: Task,
+    settings: SearchSettings,
+    seeds: Seeds,
+    phenotype_digest: str,
+    *,
+    rung: int = 0,
+) -> str:
+    """sha256, in hex, of all that a fitness is a function of; equal keys have equal fitness to the last bit.
+
+    The search's population, length and cost cap are not in it: they decide who is evaluated, not the fitness.
+    """
+    parts = {
+        "frame": frame_digest,
+        "task": task.to_json(),
+        "evaluation": settings.evaluation(),
+        "evaluation_seed": seeds.evaluation_seed,
+        "phenotype": phenotype_digest,
+        "rung": rung,
+    }
+    return hashlib.sha256(json.dumps(parts, sort_keys=True, separators=(",", ":")).encode()).hexdigest()

@@ -1,0 +1,266 @@
+"""Everything that a search depends on but the picture, the task and the seeds: one frozen JSON value.
+
+Presets are sets of numbers with a cost known beforehand.  Nothing here is a worker's own choice: precision,
+threads and device class of an evaluation are settings too, since each changes the last bits of a fitness.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from fractions import Fraction
+from types import MappingProxyType
+from typing import Any
+
+from nasdip_engine.errors import SettingsError
+from nasdip_engine.genome.genome import MAX_UNITS, REPRESENTATIONS
+from nasdip_engine.genome.starters import starter_multiply_adds_per_pixel
+from nasdip_engine.task import KERNELS, Task
+
+__all__ = ["PRESETS", "SearchSettings", "default_cost_cap", "describe", "settings_for"]
+
+_NEXT_RELEASE = "the preset 'paper' comes with the next release; choose one of "
+
+_RANGES: Mapping[str, tuple[float, float]] = MappingProxyType(
+    {
+        "units": (1, MAX_UNITS),
+        "population": (2, 1000),
+        "generations": (1, 100),
+        "iterations": (1, 20_000),
+        "final_iterations": (1, 20_000),
+        "finalists": (1, 4),
+        "mutation_rate": (0.0, 1.0),
+        "elite_share": (0.0, 0.5),
+        "cull_share": (0.0, 0.5),
+        "starter_share": (0.0, 1.0),
+        "cost_cap": (0, 10**9),
+        "crop": (32, 512),
+        "learning_rate": (1e-5, 1.0),
+        "average_decay": (0.0, 0.9999),
+        "jitter": (0.0, 1.0),
+        "input_channels": (1, 128),
+        "hold_out_share": (0.01, 0.15),
+        "threads": (1, 1),
+    }
+)
+_CHOICES: Mapping[str, tuple[Any, ...]] = MappingProxyType(
+    {
+        "preset": ("preview", "balanced", "thorough"),
+        "representation": tuple(REPRESENTATIONS),
+        "selection": ("rank", "fitness", "tournament"),
+        "loss": ("squared", "absolute"),
+        "kernel": KERNELS,
+        "precision": ("fp32",),
+        "device_class": ("cpu",),
+        "redraw": (True, False),
+    }
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SearchSettings:
+    """One search's settings.  Raises SettingsError that names the field and what is allowed.
+
+    generations counts generation 0.  iterations is the length of a search fit, final_iterations the limit of
+    the final one, finalists the distinct networks that get one.  cost_cap is in forward multiply-adds for
+    each output pixel at the size of the crop, 0 for none.  crop is in output pixels a side.  redraw: draw
+    invalid, too expensive and already seen networks again, which the paper does not.  hold_out_share is the
+    part of the observations kept out of the loss; average_decay is of the averaged output; jitter is the
+    standard deviation of the noise added to z in each iteration.
+    """
+
+    preset: str
+    population: int
+    generations: int
+    iterations: int
+    final_iterations: int
+    finalists: int
+    cost_cap: int
+    representation: str = "asym"
+    units: int = 5
+    mutation_rate: float = 0.05
+    elite_share: float = 0.05
+    cull_share: float = 0.05
+    selection: str = "rank"
+    starter_share: float = 0.33
+    redraw: bool = True
+    crop: int = 128
+    learning_rate: float = 0.01
+    loss: str = "squared"
+    average_decay: float = 0.99
+    jitter: float = 0.0
+    input_channels: int = 32
+    hold_out_share: float = 0.05
+    kernel: str = "bicubic"
+    precision: str = "fp32"
+    threads: int = 1
+    device_class: str = "cpu"
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if field.name in _CHOICES:
+                _check_choice(field.name, value)
+            else:
+                object.__setattr__(self, field.name, _checked_number(field.name, value, field.type == "int"))
+
+    @property
+    def elites(self) -> int:
+        """How many of the best pass unperturbed: max(1, ceil(share of the population))."""
+        return _at_least_one(self.elite_share, self.population)
+
+    @property
+    def culled(self) -> int:
+        """How many of the worst don't breed; one individual always may."""
+        return min(_at_least_one(self.cull_share, self.population), self.population - 1)
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> SearchSettings:
+        """The inverse of to_json.  Raises SettingsError for an unknown or a missing field."""
+        names = {field.name for field in fields(cls)}
+        for name in sorted(set(value) ^ names):
+            problem = "is unknown" if name in value else "is missing"
+            raise SettingsError(f"setting {name!r} {problem}", field=name)
+        return cls(**value)
+
+    def evaluation(self) -> dict[str, Any]:
+        """The part that one fitness depends on, and nothing else: what belongs into its key."""
+        return {name: getattr(self, name) for name in _EVALUATION}
+
+
+_EVALUATION = (
+    "average_decay",
+    "device_class",
+    "hold_out_share",
+    "input_channels",
+    "iterations",
+    "jitter",
+    "kernel",
+    "learning_rate",
+    "loss",
+    "precision",
+    "threads",
+)
+
+
+def _at_least_one(share: float, population: int) -> int:
+    return max(1, math.ceil(Fraction(str(share)) * population))  # in floats 7 % of 100 is over 7
+
+
+def _check_choice(name: str, value: Any) -> None:
+    allowed = _CHOICES[name]
+    if name == "preset" and value == "paper":
+        raise SettingsError(_NEXT_RELEASE + ", ".join(allowed), field=name)
+    if not any(value is choice or (isinstance(value, str) and value == choice) for choice in allowed):
+        listed = ", ".join(str(choice) for choice in allowed)
+        raise SettingsError(f"{name} is {value!r}; allowed: {listed}", field=name)
+
+
+def _checked_number(name: str, value: Any, whole: bool) -> int | float:
+    low, high = _RANGES[name]
+    kind = "a whole number" if whole else "a number"
+    if isinstance(value, bool) or not isinstance(value, int if whole else int | float):
+        raise SettingsError(f"{name} is {value!r}; it must be {kind} from {low} to {high}", field=name)
+    if not low <= value <= high:
+        raise SettingsError(f"{name} is {value}; allowed is {low} to {high}", field=name)
+    return value if whole else float(value)
+
+
+# Iterations, widths and shares were tuned by benchmarks (docs/benchmarks.md); the caps are multiples of
+# the first starter's price.  Fields that are not named have the defaults above.
+PRESETS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
+    {
+        "preview": MappingProxyType(
+            {
+                "population": 12,
+                "generations": 3,
+                "iterations": 150,
+                "final_iterations": 600,
+                "finalists": 2,
+                "crop": 128,
+                "starter_share": 0.33,
+            }
+        ),
+        "balanced": MappingProxyType(
+            {
+                "population": 24,
+                "generations": 5,
+                "iterations": 300,
+                "final_iterations": 1500,
+                "finalists": 2,
+                "crop": 128,
+                "starter_share": 0.33,
+            }
+        ),
+        "thorough": MappingProxyType(
+            {
+                "population": 48,
+                "generations": 10,
+                "iterations": 600,
+                "final_iterations": 3000,
+                "finalists": 2,
+                "crop": 128,
+                "starter_share": 0.25,
+            }
+        ),
+    }
+)
+_CAP_IN_STARTERS = {"preview": 3, "balanced": 3, "thorough": 4}
+
+
+def default_cost_cap(preset: str, units: int, crop: int, input_channels: int) -> int:
+    """The cap of a preset in multiply-adds a pixel: so many times the price of the 16-filter starter."""
+    price = starter_multiply_adds_per_pixel(units, crop, input_channels)
+    return round(_CAP_IN_STARTERS[preset] * price)
+
+
+def settings_for(preset: str, task: Task, overrides: Mapping[str, Any] | None = None) -> SearchSettings:
+    """A preset's settings for a task, with some of them set by hand.
+
+    The task's kernel is the settings' kernel; another one in overrides is refused.  iterations given without
+    final_iterations keeps the preset's ratio of the two.  The cost cap follows the units, the crop and the
+    input channels unless given.  Raises SettingsError naming the field.
+    """
+    _check_choice("preset", preset)
+    given = dict(overrides or {})
+    settable = {field.name for field in fields(SearchSettings)} - {"preset"}
+    for name in given:
+        if name not in settable:
+            listed = ", ".join(sorted(settable))
+            raise SettingsError(f"setting {name!r} is unknown; known: {listed}", field=name)
+    if given.get("kernel", task.kernel) != task.kernel:
+        raise SettingsError(
+            f"kernel is {given['kernel']!r} but the task assumes {task.kernel!r}; set it in the task",
+            field="kernel",
+        )
+    base = PRESETS[preset]
+    values: dict[str, Any] = {**base, "preset": preset, "kernel": task.kernel, "cost_cap": 0, **given}
+    settings = SearchSettings(**values)
+    if "iterations" in given and "final_iterations" not in given:
+        scaled = round(given["iterations"] * base["final_iterations"] / base["iterations"])
+        values["final_iterations"] = min(scaled, int(_RANGES["final_iterations"][1]))
+    if "cost_cap" not in given:
+        values["cost_cap"] = default_cost_cap(preset, settings.units, settings.crop, settings.input_channels)
+    return SearchSettings(**values)
+
+
+def describe(settings: SearchSettings, final_pixels: int = 256 * 256) -> dict[str, int]:
+    """What a search costs at most, known beforehand, in the units of reports.
+
+    final_pixels: output pixels of the final fit.  Every evaluation is counted as if no network came twice
+    and every final fit as if it ran to its limit.
+    """
+    evaluations = settings.population + (settings.generations - 1) * (settings.population - settings.elites)
+    search = evaluations * settings.iterations
+    final = settings.finalists * settings.final_iterations
+    return {
+        "evaluations": evaluations,
+        "iterations": search + final,
+        "iterations_x_pixels": search * settings.crop**2 + final * final_pixels,
+        "search_iterations": search,
+        "final_iterations": final,
+    }

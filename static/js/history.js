@@ -1,0 +1,48 @@
+// @ts-check
+/** History: filters apply when chosen, deletion asks first, cards of running restorations keep up. */
+
+import { request } from "./http.js";
+
+const LOOK_EVERY = 5_000;
+const ENDED = new Set(["done", "cancelled", "failed"]);
+
+const filters = document.querySelector("form[data-filters]");
+if (filters instanceof HTMLFormElement) {
+  filters.addEventListener("change", (event) => {
+    if (event.target instanceof HTMLSelectElement) filters.requestSubmit();
+  });
+}
+
+for (const form of document.querySelectorAll("form[data-confirm]")) {
+  form.addEventListener("submit", (event) => {
+    if (!window.confirm(/** @type {HTMLElement} */ (form).dataset.confirm ?? "")) event.preventDefault();
+  });
+}
+
+/** @param {HTMLElement} card */
+async function follow(card) {
+  const address = card.dataset.follow;
+  if (!address || document.visibilityState === "hidden") return;
+  let job;
+  try {
+    job = await request(address);
+  } catch {
+    return; // the next look tries again; the card keeps what it showed last
+  }
+  const word = /** @type {HTMLElement} */ (card.querySelector("[data-state-word]"));
+  word.dataset.state = job.state;
+  word.textContent = job.state;
+  const gain = /** @type {HTMLElement} */ (card.querySelector("[data-gain]"));
+  if (job.best_fitness !== null) gain.textContent = `fitness ${job.best_fitness.toFixed(3)}`;
+  if (ENDED.has(job.state)) {
+    delete card.dataset.follow;
+    if (job.state === "done") window.location.reload();
+  }
+}
+
+const moving = [...document.querySelectorAll("[data-follow]")];
+if (moving.length > 0) {
+  window.setInterval(() => {
+    for (const card of moving) follow(/** @type {HTMLElement} */ (card));
+  }, LOOK_EVERY);
+}

@@ -1,0 +1,75 @@
+// @ts-check
+/** The live page's sentences. Pure. */
+
+/** @typedef {import("./reducer.js").LiveState} LiveState */
+
+const ORDINALS = ["first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth"];
+
+/** @param {number} generation  from 0 */
+export function ordinal(generation) {
+  return ORDINALS[generation] ?? `${generation + 1}th`;
+}
+
+/** @param {number} seconds */
+export function clock(seconds) {
+  const whole = Math.max(0, Math.floor(seconds));
+  const [hours, minutes, rest] = [Math.floor(whole / 3600), Math.floor(whole / 60) % 60, whole % 60];
+  const two = (/** @type {number} */ value) => String(value).padStart(2, "0");
+  return hours > 0 ? `${hours}:${two(minutes)}:${two(rest)}` : `${minutes}:${two(rest)}`;
+}
+
+/** @param {number | null} seconds */
+export function timeLeft(seconds) {
+  if (seconds === null || !Number.isFinite(seconds)) return "";
+  if (seconds < 50) return "less than a minute left";
+  const minutes = Math.round(seconds / 60);
+  if (minutes < 90) return `about ${minutes} min left`;
+  return `about ${(minutes / 60).toFixed(1)} h left`;
+}
+
+/**
+ * What is going on, as a sentence.
+ * @param {LiveState} state
+ */
+export function nowSentence(state) {
+  switch (state.state) {
+    case "queued":
+      if (state.place === null) return "Waiting for a worker.";
+      return state.place <= 1 ? "Next in the queue." : `Place ${state.place} in the queue.`;
+    case "running":
+      if (state.generation === null) return "A worker is preparing the picture.";
+      return `${capital(ordinal(state.generation))} generation of at most ${state.generations}, ${Math.min(
+        state.evaluated,
+        state.population,
+      )} of ${state.population} networks.`;
+    case "finishing":
+      return "The search is over. The best networks now restore the whole picture.";
+    case "pausing":
+      return "Pausing: running fits are being stopped.";
+    case "paused":
+      return state.reason || "Paused. Everything so far is kept.";
+    case "cancelling":
+      return "Cancelling.";
+    case "cancelled":
+      return "Cancelled. What was tried stays here to look at.";
+    case "failed":
+      return state.reason;
+    default:
+      return "Done.";
+  }
+}
+
+/** @param {string} text */
+function capital(text) {
+  return text.charAt(0).toUpperCase() + text.slice(1);
+}
+
+/** What the owner may do now. @param {string} state @param {string} faultClass */
+export function allowedActs(state, faultClass) {
+  return {
+    pause: ["queued", "running"].includes(state),
+    resume: state === "paused",
+    without: state === "paused" && faultClass !== "",
+    cancel: ["queued", "running", "pausing", "paused", "finishing"].includes(state),
+  };
+}

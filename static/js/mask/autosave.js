@@ -1,0 +1,91 @@
+// @ts-check
+/** Saves the strokes a moment after the last change, one request at a time, and says how that went. */
+
+import { request } from "../http.js";
+
+/** @typedef {import("./raster.js").Stroke} Stroke */
+/** @typedef {"saved" | "saving" | "waiting" | "not saved"} Saving */
+
+const QUIET_FOR = 500;
+const AGAIN_AFTER = 4_000;
+
+export class Autosave extends EventTarget {
+  /**
+   * @param {string} address  PUT {"strokes": [...]}
+   * @param {() => readonly Stroke[]} strokes
+   */
+  constructor(address, strokes) {
+    super();
+    this.address = address;
+    this.strokes = strokes;
+    /** @type {Saving} */
+    this.state = "saved";
+    /** @type {readonly Stroke[] | null} */
+    this.savedList = strokes();
+    this.timer = 0;
+    /** @type {Promise<void> | null} */
+    this.running = null;
+    window.addEventListener("pagehide", () => this.leave());
+    document.addEventListener("visibilitychange", () => document.visibilityState === "hidden" && this.leave());
+    window.addEventListener("online", () => this.state === "not saved" && this.soon(0));
+  }
+
+  get upToDate() {
+    return this.savedList === this.strokes();
+  }
+
+  /** @param {number} [wait]  ms */
+  soon(wait = QUIET_FOR) {
+    clearTimeout(this.timer);
+    this.say(this.state === "not saved" ? "not saved" : "waiting");
+    this.timer = window.setTimeout(() => this.now().catch(() => this.soon(AGAIN_AFTER)), wait);
+  }
+
+  /**
+   * Save until the server has the newest strokes.
+   * @returns {Promise<void>} rejects with a Problem when it can't
+   */
+  async now() {
+    clearTimeout(this.timer);
+    while (this.running) await this.running.catch(() => undefined);
+    if (this.upToDate) {
+      this.say("saved");
+      return;
+    }
+    this.running = this.send();
+    try {
+      await this.running;
+    } finally {
+      this.running = null;
+    }
+    if (!this.upToDate) await this.now();
+  }
+
+  async send() {
+    const list = this.strokes();
+    this.say("saving");
+    try {
+      const told = await request(this.address, { method: "PUT", json: { strokes: list } });
+      this.savedList = list;
+      if (this.upToDate) this.say("saved");
+      this.dispatchEvent(new CustomEvent("stored", { detail: told }));
+    } catch (error) {
+      this.say("not saved");
+      this.dispatchEvent(new CustomEvent("refused", { detail: error }));
+      throw error;
+    }
+  }
+
+  /** The page is going away: send what is left without waiting (browsers allow 64 kB for this). */
+  leave() {
+    if (this.upToDate || this.running) return;
+    clearTimeout(this.timer);
+    this.now().catch(() => undefined);
+  }
+
+  /** @param {Saving} state */
+  say(state) {
+    this.state = state;
+    this.dispatchEvent(new CustomEvent("state"));
+  }
+}

@@ -1,0 +1,37 @@
+// @ts-check
+/** One click takes a shipped sample in as one's own picture and opens it. */
+
+import { apiRoot, request } from "./http.js";
+import { showProblem } from "./notice.js";
+
+/**
+ * Where the page of a picture is; the template gives the address with a placeholder for the picture's id.
+ * @param {string} template
+ * @param {string} id
+ */
+export function addressOf(template, id) {
+  return template.replace("00000000-0000-0000-0000-000000000000", id);
+}
+
+/** @param {HTMLElement} place  where a refusal is shown */
+export function listenToSamples(place) {
+  for (const button of document.querySelectorAll("button[data-sample]")) {
+    button.addEventListener("click", async () => {
+      const { sample, compose } = /** @type {HTMLElement} */ (button).dataset;
+      button.setAttribute("aria-busy", "true");
+      /** @type {HTMLButtonElement} */ (button).disabled = true;
+      try {
+        const taken = await request(`${apiRoot()}samples/${sample}`, { method: "POST" });
+        const query = new URLSearchParams({ task: taken.task, factor: String(taken.factor) });
+        window.location.assign(`${addressOf(compose ?? "", taken.id)}?${query}`);
+      } catch (error) {
+        showProblem(place, error);
+        /** @type {HTMLButtonElement} */ (button).disabled = false;
+        button.removeAttribute("aria-busy");
+      }
+    });
+  }
+}
+
+const place = document.querySelector("[data-sample-problems]");
+if (place instanceof HTMLElement) listenToSamples(place);

@@ -1,0 +1,77 @@
+"""Bad input: exit code 2, one line that names what was wrong, nothing written, no network trained."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.commandline.conftest import nasdip
+
+
+@pytest.fixture(scope="session")
+def bad(photographs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Files with something wrong, beside sound ones."""
+    folder = tmp_path_factory.mktemp("bad")
+    sound = (photographs / "noisy.png").read_bytes()
+    (folder / "sound.png").write_bytes(sound)
+    (folder / "text.png").write_text("hello")
+    (folder / "truncated.png").write_bytes(sound[:200])
+    (folder / "half.png").write_bytes(sound[: len(sound) // 2])
+    Image.new("L", (32, 32), 255).save(folder / "other-size.png")
+    Image.new("L", (64, 64), 255).save(folder / "all-known.png")
+    Image.new("L", (64, 64), 0).save(folder / "all-hole.png")
+    Image.fromarray(np.tile(np.arange(600, dtype=np.uint16) % 256, (40, 1)).astype(np.uint8)).save(
+        folder / "wide.png"
+    )
+    Image.new("RGB", (16, 64)).save(folder / "narrow.png")
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["text.png", "--task", "denoise"], ["text.png"]),
+        (["truncated.png", "--task", "denoise"], ["truncated.png"]),
+        (["half.png", "--task", "denoise"], ["half.png"]),
+        (["nowhere.png", "--task", "denoise"], ["nowhere.png"]),
+        (["narrow.png", "--task", "denoise"], ["narrow.png", "32"]),
+        (["wide.png", "--task", "denoise"], ["wide.png", "600", "512"]),
+        (
+            ["sound.png", "--task", "inpaint", "--mask", "other-size.png"],
+            ["other-size.png", "32 x 32", "64 x 64"],
+        ),
+        (["sound.png", "--task", "inpaint", "--mask", "all-known.png"], ["all-known.png", "known"]),
+        (["sound.png", "--task", "inpaint", "--mask", "all-hole.png"], ["all-hole.png", "hole"]),
+        (["sound.png", "--task", "inpaint", "--mask", "text.png"], ["text.png"]),
+        (["sound.png", "--task", "inpaint"], ["--mask"]),
+        (["sound.png", "--task", "denoise", "--mask", "all-known.png"], ["--mask", "denoise"]),
+        (["sound.png", "--task", "upscale", "--factor", "99"], ["99", "2 to 8"]),
+        (["sound.png", "--task", "upscale"], ["--factor", "2 to 8"]),
+        (["sound.png", "--task", "denoise", "--factor", "2"], ["--factor"]),
+        (["sound.png", "--task", "polish"], ["polish", "denoise"]),
+        (["sound.png", "--task", "denoise", "--preset", "paper"], ["paper", "next release"]),
+        (["sound.png", "--task", "denoise", "--preset", "quick"], ["quick", "preview"]),
+        (["sound.png", "--task", "denoise", "--population", "1"], ["population", "2 to 1000"]),
+        (["sound.png", "--task", "denoise", "--population", "1001"], ["population", "2 to 1000"]),
+        (["sound.png", "--task", "denoise", "--generations", "0"], ["generations", "1 to 100"]),
+        (["sound.png", "--task", "denoise", "--iterations", "20001"], ["iterations", "1 to 20000"]),
+        (["sound.png", "--task", "denoise", "--seed", "-1"], ["seed", "0 to 2147483647"]),
+        (["sound.png", "--task", "denoise", "--population", "many"], ["many"]),
+        (
+            ["sound.png", "--task", "denoise", "--reference", "other-size.png"],
+            ["other-size.png", "32 x 32", "64 x 64"],
+        ),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else None,
+)
+def test_restore_refuses(bad: Path, tmp_path: Path, arguments: list[str], told: list[str]) -> None:
+    out = tmp_path / "out"
+    named = [str(bad / argument) if argument.endswith(".png") else argument for argument in arguments]
+    ended = nasdip("restore", *named, "--out", out)
+    assert ended.code == 2, ended.err
+    assert all(word in ended.line for word in told), ended.line
+    assert not out.exists()
+    assert ended.out == ""

@@ -1,0 +1,172 @@
+"""`nasdip restore`: what it writes, and that the figures in `run.json` belong to the pictures beside it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from nasdip_engine.genome.genome import Genome
+from nasdip_engine.restoration.metrics import psnr, ssim
+from tests.commandline.conftest import SMALL, Run, nasdip
+
+pytestmark = pytest.mark.slow
+
+TASKS = ["denoise", "inpaint", "upscale"]
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_the_folder_is_whole(run_of: Callable[[str], Run], task: str) -> None:
+    run = run_of(task)
+    names = {"input.png", "restored.png", "baseline.png", "run.json", "convergence.png", "architecture.svg"}
+    assert {path.name for path in run.folder.iterdir()} == names | (
+        {"mask.png"} if task == "inpaint" else set()
+    )
+    assert run.pixels("restored.png").shape == (64, 64, 3)
+    assert run.pixels("convergence.png").std() > 0
+    assert (run.folder / "architecture.svg").read_text().startswith("<svg")
+    assert (run.pixels("input.png") == np.asarray(Image.open(run.picture))).all()
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_run_json_says_what_was_asked_done_and_spent(run_of: Callable[[str], Run], task: str) -> None:
+    run = run_of(task).json
+    assert run["settings"]["population"] == 4
+    assert run["settings"]["iterations"] == 20
+    assert run["seeds"]["seed"] == 3
+    assert set(run["fingerprint"]) >= {"torch", "threads"}
+    assert {"nasdip", "torch", "numpy"} <= set(run["versions"])
+    assert [generation["number"] for generation in run["generations"]] == [0, 1]
+    for generation in run["generations"]:
+        assert 0 <= generation["worst"] <= generation["mean"] <= generation["best"] <= 1
+        values = [float.fromhex(text) for text in generation["fitness_hex"]]
+        assert max(values) == generation["best"]
+        assert len(generation["genomes"]) == 4
+    trained = sum(generation["evaluations"] for generation in run["generations"])
+    final = sum(network["iterations"] for network in run["final"]["networks"])
+    assert run["cost"]["iterations"] == sum(g["iterations"] for g in run["generations"]) + final
+    assert trained <= 4 + 3
+    assert run["cost"]["multiply_adds"] > 0
+    assert run["cost"]["seconds"] > 0
+    assert (
+        float.fromhex(run["best_fitness_hex"])
+        == run["best_fitness"]
+        == max(g["best"] for g in run["generations"])
+    )
+    Genome.parse(run["best_genome"]).phenotype()
+    assert run["baseline"]["held_out_psnr"] > 0
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_psnr_and_ssim_are_those_of_the_restored_picture(run_of: Callable[[str], Run], task: str) -> None:
+    run = run_of(task)
+    clean = np.asarray(Image.open(run.clean))
+    assert run.json["reference"]["psnr"] == psnr(run.pixels("restored.png"), clean)
+    assert run.json["reference"]["ssim"] == ssim(run.pixels("restored.png"), clean)
+
+
+def test_known_pixels_are_the_uploads_to_the_last_bit_and_the_hole_is_filled(
+    run_of: Callable[[str], Run],
+) -> None:
+    run = run_of("inpaint")
+    known = run.pixels("mask.png")[..., 0] == 255
+    assert 0 < known.sum() < known.size
+    assert (run.pixels("restored.png")[known] == run.pixels("input.png")[known]).all()
+    assert (run.pixels("restored.png")[~known] != run.pixels("input.png")[~known]).any()
+    assert "3.91 % of the picture will be filled" in run.err
+
+
+def test_progress_tells_generation_best_fitness_and_time_left(run_of: Callable[[str], Run]) -> None:
+    lines = run_of("denoise").err.splitlines()
+    closed = [line for line in lines if "closed" in line]
+    assert len(closed) == 2
+    assert all("best fitness" in line and "left" in line for line in closed)
+
+
+def test_a_folder_with_a_run_in_it_is_refused(run_of: Callable[[str], Run]) -> None:
+    run = run_of("denoise")
+    before = (run.folder / "run.json").read_bytes()
+    ended = nasdip("restore", run.picture, "--task", "denoise", *SMALL, "--out", run.folder)
+    assert ended.code == 2
+    assert "holds a run already" in ended.line
+    assert (run.folder / "run.json").read_bytes() == before
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_evaluate_gives_the_best_genomes_fitness_to_the_bit(run_of: Callable[[str], Run], task: str) -> None:
+    run = run_of(task)
+    ended = nasdip(
+        "evaluate", "--like", run.folder, "--genome", run.json["best_genome"], "--reference", run.clean
+    )
+    assert ended.code == 0, ended.err
+    answer = json.loads(ended.out)
+    assert answer["fitness_hex"] == run.json["best_fitness_hex"]
+    assert answer["reason"] is None
+    assert answer["psnr"] > 5
+    assert 0 < answer["ssim"] < 1
+
+
+def test_evaluate_tells_why_a_genome_is_invalid(run_of: Callable[[str], Run]) -> None:
+    ended = nasdip("evaluate", "--like", run_of("denoise").folder, "--genome", "asym:5:" + "0" * 43)
+    assert ended.code == 0
+    answer = json.loads(ended.out)
+    assert (answer["fitness"], answer["fitness_hex"]) == (0.0, "0x0.0p+0")
+    assert "no filters" in answer["reason"]
+
+
+@pytest.mark.parametrize(("task", "more"), [("inpaint", []), ("denoise", ["--search"])])
+def test_verify_repeats_a_run_from_its_folder_alone(
+    run_of: Callable[[str], Run], tmp_path: Path, task: str, more: list[str]
+) -> None:
+    run = run_of(task)
+    moved = tmp_path / "elsewhere"
+    moved.mkdir()
+    for name in ("run.json", "input.png", "restored.png", *(["mask.png"] if run.mask else [])):
+        (moved / name).write_bytes((run.folder / name).read_bytes())
+    ended = nasdip("verify", moved, *more)
+    assert ended.code == 0, ended.err
+    assert ended.out.startswith("equal: ")
+    assert run.json["final"]["digest"][:16] in ended.out
+
+
+def test_verify_sees_one_changed_pixel(run_of: Callable[[str], Run], tmp_path: Path) -> None:
+    run = run_of("denoise")
+    forged = tmp_path / "forged"
+    forged.mkdir()
+    for name in ("run.json", "input.png"):
+        (forged / name).write_bytes((run.folder / name).read_bytes())
+    pixels = run.pixels("restored.png").copy()
+    pixels[0, 0, 0] ^= 1
+    Image.fromarray(pixels).save(forged / "restored.png")
+    ended = nasdip("verify", forged)
+    assert ended.code == 1
+    assert "not equal" in ended.out
+
+
+def test_verify_sees_another_input(run_of: Callable[[str], Run], tmp_path: Path, photographs: Path) -> None:
+    run = run_of("denoise")
+    forged = tmp_path / "forged"
+    forged.mkdir()
+    for name in ("run.json", "restored.png"):
+        (forged / name).write_bytes((run.folder / name).read_bytes())
+    (forged / "input.png").write_bytes((photographs / "clean.png").read_bytes())
+    ended = nasdip("verify", forged)
+    assert ended.code == 2
+    assert "not the file that this run was made from" in ended.line
+
+
+def test_the_number_of_workers_changes_no_bit(
+    run_of: Callable[[str], Run], photographs: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "alone"
+    ended = nasdip(
+        "restore", photographs / "noisy.png", "--task", "denoise", *SMALL, "--workers", "1", "--out", out
+    )
+    assert ended.code == 0, ended.err
+    alone, together = json.loads((out / "run.json").read_text()), run_of("denoise").json
+    assert alone["generations"] == together["generations"]
+    assert alone["final"] == together["final"]

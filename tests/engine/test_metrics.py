@@ -1,0 +1,51 @@
+"""PSNR and SSIM against a reference."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from skimage.metrics import peak_signal_noise_ratio
+
+from nasdip_engine.errors import PictureError
+from nasdip_engine.restoration.metrics import psnr, ssim
+from nasdip_engine.seeding import generator
+from tests.engine.pictures import photo
+
+
+def test_psnr_is_scikit_images() -> None:
+    one, other = photo(40, 30), photo(40, 31)[:30]
+    assert psnr(one, other) == pytest.approx(peak_signal_noise_ratio(one, other, data_range=255), abs=1e-9)
+
+
+def test_psnr_of_one_grey_level_everywhere() -> None:
+    flat = np.full((12, 12, 3), 100, dtype=np.uint8)
+    assert psnr(flat, flat + 1) == pytest.approx(20 * math.log10(255))
+    assert psnr(flat, flat) == math.inf
+
+
+def test_psnr_among_some_pixels_sees_no_other() -> None:
+    one, other = photo(40, 30), photo(40, 30)
+    other[:10] = 255 - other[:10]
+    below = np.zeros((30, 40), dtype=np.bool_)
+    below[10:] = True
+    assert psnr(one, other, below) == math.inf
+    assert psnr(one, other, ~below) < psnr(one, other) < math.inf
+
+
+def test_ssim_is_one_for_equals_and_falls_with_noise() -> None:
+    picture = np.clip(np.add.outer(np.arange(64), np.arange(64))[..., None] * [1, 1, 1], 0, 255).astype(np.uint8)
+    rng = generator(1, "noise")
+    little, much = (
+        np.clip(picture + rng.normal(0, sigma, picture.shape), 0, 255).astype(np.uint8) for sigma in (3, 30)
+    )
+    assert ssim(picture, picture) == 1.0
+    assert 1 > ssim(little, picture) > ssim(much, picture) > 0
+
+
+def test_pictures_of_two_sizes_are_refused_with_both() -> None:
+    with pytest.raises(PictureError, match="40x30.*41x30"):
+        psnr(photo(41, 30), photo(40, 30))
+    with pytest.raises(PictureError, match="11 pixels.*40x10"):
+        ssim(photo(40, 10), photo(40, 10))

@@ -1,0 +1,211 @@
+"""Settings, task and seeds: JSON both ways, refusals that name the field and what is allowed."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nasdip_engine.errors import InvalidInput, NasDipError, SettingsError
+from nasdip_engine.genome.starters import starter_multiply_adds_per_pixel
+from nasdip_engine.search.settings import PRESETS, SearchSettings, describe, settings_for
+from nasdip_engine.seeding import SEED_LIMIT, Seeds, generator
+from nasdip_engine.task import Task, TaskKind
+
+DENOISE = Task(TaskKind.DENOISE)
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_settings_round_trip_as_json(preset: str) -> None:
+    settings = settings_for(preset, DENOISE)
+    assert SearchSettings.from_json(json.loads(json.dumps(settings.to_json()))) == settings
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "allowed"),
+    [
+        ("units", 0, "1 to 8"),
+        ("units", 9, "1 to 8"),
+        ("population", 1, "2 to 1000"),
+        ("population", 1001, "2 to 1000"),
+        ("population", 8.0, "a whole number"),
+        ("population", True, "a whole number"),
+        ("population", "8", "a whole number"),
+        ("generations", 0, "1 to 100"),
+        ("generations", 101, "1 to 100"),
+        ("iterations", 0, "1 to 20000"),
+        ("iterations", 20001, "1 to 20000"),
+        ("final_iterations", 20001, "1 to 20000"),
+        ("finalists", 5, "1 to 4"),
+        ("mutation_rate", 1.1, "0.0 to 1.0"),
+        ("mutation_rate", math.nan, "0.0 to 1.0"),
+        ("elite_share", 0.6, "0.0 to 0.5"),
+        ("crop", 31, "32 to 512"),
+        ("cost_cap", -1, "0 to"),
+        ("learning_rate", 0.0, "1e-05 to 1.0"),
+        ("hold_out_share", 0.16, "0.01 to 0.15"),
+        ("threads", 2, "1 to 1"),
+        ("selection", "best", "rank, fitness, tournament"),
+        ("loss", "huber", "squared, absolute"),
+        ("precision", "bf16", "fp32"),
+        ("device_class", "cuda", "cpu"),
+        ("representation", "sym", "asym"),
+        ("redraw", 1, "True, False"),
+        ("preset", "preview", "is unknown"),
+        ("populaton", 8, "is unknown"),
+    ],
+)
+def test_a_refusal_names_field_value_and_what_is_allowed(field: str, value: object, allowed: str) -> None:
+    with pytest.raises(SettingsError, match=allowed) as refused:
+        settings_for("preview", DENOISE, {field: value})
+    assert refused.value.field == field
+    assert field in str(refused.value)
+
+
+def test_whole_numbers_do_where_any_number_does() -> None:
+    assert settings_for("preview", DENOISE, {"mutation_rate": 1}) == settings_for(
+        "preview", DENOISE, {"mutation_rate": 1.0}
+    )
+
+
+def test_stored_settings_must_be_complete() -> None:
+    stored = settings_for("preview", DENOISE).to_json()
+    with pytest.raises(SettingsError, match="'crop' is missing"):
+        SearchSettings.from_json({name: value for name, value in stored.items() if name != "crop"})
+    with pytest.raises(SettingsError, match="'colour' is unknown"):
+        SearchSettings.from_json({**stored, "colour": 3})
+
+
+def test_the_paper_preset_comes_with_the_next_release() -> None:
+    with pytest.raises(SettingsError, match="comes with the next release") as refused:
+        settings_for("paper", DENOISE)
+    assert refused.value.field == "preset"
+
+
+def test_an_unknown_preset_is_refused_with_the_known_ones() -> None:
+    with pytest.raises(SettingsError, match="preview, balanced, thorough"):
+        settings_for("fast", DENOISE)
+
+
+def test_shorter_search_fits_shorten_the_final_fit_alike() -> None:
+    base = settings_for("preview", DENOISE)
+    ratio = base.final_iterations / base.iterations
+    short = settings_for("preview", DENOISE, {"iterations": 60})
+    assert (short.iterations, short.final_iterations) == (60, round(60 * ratio))
+    given_both = settings_for("preview", DENOISE, {"iterations": 60, "final_iterations": 70})
+    assert given_both.final_iterations == 70
+    assert settings_for("preview", DENOISE, {"iterations": 20_000}).final_iterations == 20_000
+
+
+@pytest.mark.parametrize("overrides", [{}, {"units": 3}, {"crop": 64}, {"input_channels": 8}])
+def test_the_preview_cap_is_three_times_the_first_starter(overrides: dict[str, int]) -> None:
+    settings = settings_for("preview", DENOISE, overrides)
+    price = starter_multiply_adds_per_pixel(settings.units, settings.crop, settings.input_channels)
+    assert settings.cost_cap == round(3 * price)
+    assert settings_for("preview", DENOISE, {**overrides, "cost_cap": 5}).cost_cap == 5
+
+
+def test_the_kernel_is_the_tasks() -> None:
+    task = Task(TaskKind.UPSCALE, 4, "lanczos")
+    assert settings_for("preview", task).kernel == "lanczos"
+    assert settings_for("preview", task, {"kernel": "lanczos"}).kernel == "lanczos"
+    with pytest.raises(SettingsError, match="'lanczos'") as refused:
+        settings_for("preview", task, {"kernel": "box"})
+    assert refused.value.field == "kernel"
+
+
+def test_cost_is_known_beforehand() -> None:
+    settings = settings_for(
+        "preview",
+        DENOISE,
+        {
+            "population": 40,
+            "generations": 3,
+            "iterations": 10,
+            "final_iterations": 50,
+            "finalists": 2,
+            "crop": 64,
+        },
+    )
+    cost = describe(settings, final_pixels=100)
+    assert cost["evaluations"] == 40 + 2 * 38  # two elites pass and are not trained again
+    assert cost["iterations"] == 1160 + 100
+    assert cost["iterations_x_pixels"] == 1160 * 64**2 + 100 * 100
+
+
+def test_settings_that_decide_no_fitness_are_in_no_key() -> None:
+    base = settings_for("preview", DENOISE)
+    searched_otherwise = settings_for("balanced", DENOISE, {"iterations": base.iterations})
+    assert base.evaluation() == searched_otherwise.evaluation()
+    assert base.evaluation() != settings_for("preview", DENOISE, {"iterations": 7}).evaluation()
+
+
+# --------------------------------------------------------------------------------------------------- task
+
+
+@given(
+    st.sampled_from(
+        [Task(TaskKind.INPAINT), DENOISE, *(Task(TaskKind.UPSCALE, factor) for factor in range(2, 9))]
+    )
+)
+def test_task_round_trips_as_json(task: Task) -> None:
+    assert Task.from_json(json.loads(json.dumps(task.to_json()))) == task
+
+
+@pytest.mark.parametrize(
+    ("arguments", "field", "complaint"),
+    [
+        (("sharpen",), "task", "denoise, inpaint, upscale"),
+        (("upscale", 99), "factor", "2 to 8"),
+        (("upscale", 1), "factor", "2 to 8"),
+        (("upscale", 2.5), "factor", "whole number"),
+        (("denoise", 2), "factor", "only upscale"),
+        (("upscale", 2, "nearest"), "kernel", "bilinear, bicubic"),
+    ],
+)
+def test_a_task_that_does_not_exist_is_refused(
+    arguments: tuple[object, ...], field: str, complaint: str
+) -> None:
+    with pytest.raises(SettingsError, match=complaint) as refused:
+        Task(*arguments)  # type: ignore[arg-type]
+    assert refused.value.field == field
+
+
+# -------------------------------------------------------------------------------------------------- seeds
+
+
+@given(st.integers(0, SEED_LIMIT))
+def test_one_seed_gives_two_others_for_good(seed: int) -> None:
+    seeds = Seeds.from_seed(seed)
+    assert Seeds.from_json(json.loads(json.dumps(seeds.to_json()))) == seeds == Seeds.from_seed(seed)
+    assert seeds.evaluation_seed != seeds.evolution_seed
+
+
+@pytest.mark.parametrize("seed", [-1, 2**31, 1.0, "3", True])
+def test_a_seed_out_of_range_is_refused(seed: object) -> None:
+    with pytest.raises(SettingsError, match="0 to 2147483647"):
+        Seeds.from_seed(seed)  # type: ignore[arg-type]
+
+
+def test_purposes_have_streams_of_their_own() -> None:
+    purposes = [(3, "z"), (3, "held out"), (4, "z"), (3, "z", 1), (3, "z", "1"), (3,)]
+    drawn = {tuple(generator(*purpose).integers(0, 2**32, 4)) for purpose in purposes}  # type: ignore[arg-type]
+    assert len(drawn) == len(purposes)
+    assert (generator(3, "z").random(5) == generator(3, "z").random(5)).all()
+
+
+# ------------------------------------------------------------------------------------------------- errors
+
+
+def _family(root: type[NasDipError]) -> list[type[NasDipError]]:
+    return [root, *(one for child in root.__subclasses__() for one in _family(child))]
+
+
+@pytest.mark.parametrize("error", _family(NasDipError))
+def test_every_error_has_a_default_message_for_people(error: type[NasDipError]) -> None:
+    assert str(error()).rstrip(".") == (error.__doc__ or "").rstrip(".")
+    assert str(error("this one")) == "this one"
+    assert not isinstance(error(), InvalidInput) or error().field is None  # type: ignore[attr-defined]

@@ -1,0 +1,179 @@
+"""`nasdip up` from outside: what it starts, what it leaves behind, what it says when it cannot."""
+
+from __future__ import annotations
+
+import io
+import os
+import signal
+import socket
+import stat
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from nasdip_engine.seeding import generator
+from tests.launcher.instance import ROOT, Instance, free_port, launcher_environment, living, processes_of
+from tests.waiting import wait_for
+
+pytestmark = pytest.mark.slow
+
+SMALL = {"population": 4, "generations": 2, "iterations": 20, "final_iterations": 20, "crop": 32}
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    return tmp_path / "data"
+
+
+@pytest.fixture
+def up(data: Path) -> Iterator[Instance]:
+    instance = Instance(data, "--no-sample").wait_until_up()
+    yield instance
+    instance.stop()
+
+
+def small_picture() -> bytes:
+    pixels = generator(3, "test", "picture").integers(0, 256, (48, 48, 3), dtype=np.uint8)
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "PNG")
+    return file.getvalue()
+
+
+def refused(*options: str, **environment: str) -> tuple[int, str]:
+    """Run `up` where it has to refuse: its exit code and all that it said on standard error."""
+    done = subprocess.run(
+        [str(ROOT / "nasdip"), "up", *options],
+        env=launcher_environment(**environment),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    return done.returncode, done.stderr
+
+
+def test_the_supervisor_has_all_processes_and_leaves_none(up: Instance) -> None:
+    words = ("uvicorn", "gpu_worker", "valkey-server")
+    pids = [up.child(word) for word in words]
+    assert "webapp.operations.up" in Path(f"/proc/{up.process.pid}/cmdline").read_text()
+    begun = time.monotonic()
+    assert up.stop() == 0
+    assert time.monotonic() - begun < 12
+    assert living(pids) == []
+    wait_for(lambda: processes_of(up.data) == [], 5, "all processes of the instance to end")
+
+
+def test_access_is_private_and_outlives_a_restart(up: Instance) -> None:
+    file = up.data / "access.json"
+    first = up.access()
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert set(first) == {"url", "user", "password", "token"}
+    assert first["url"] == up.url
+    assert first["password"] in up.said()
+    assert up.call("GET", "jobs")["jobs"] == []
+    up.stop()
+
+    begun = time.monotonic()
+    again = Instance(up.data, "--no-sample", port=up.port).wait_until_up()
+    try:
+        assert time.monotonic() - begun < 30
+        assert again.access() == first
+        assert again.call("GET", "jobs")["jobs"] == []
+    finally:
+        again.stop()
+
+
+def test_a_killed_child_comes_back(up: Instance) -> None:
+    for word in ("gpu_worker", "valkey-server", "uvicorn"):
+        before = up.child(word)
+        os.kill(before, signal.SIGKILL)
+        wait_for(lambda w=word, b=before: up.child(w) != b, 30, f"another {word}")
+    wait_for(up.answers, 60, "the site to answer again")
+
+
+def test_children_die_with_a_killed_supervisor(up: Instance) -> None:
+    pids = list(up.children())
+    assert len(pids) >= 3
+    up.process.kill()
+    up.process.wait()
+    wait_for(lambda: living(pids) == [], 10, "the children to die with their supervisor")
+
+
+def test_a_data_folder_belongs_to_one_supervisor(up: Instance) -> None:
+    code, said = refused("--port", str(free_port()), "--data", str(up.data), "--no-sample")
+    assert code == 1
+    assert f"{up.data} is in use" in said
+    assert str(up.process.pid) in said
+    assert said.count("\n") == 1
+
+
+def test_a_reset_password_is_told_and_kept(up: Instance) -> None:
+    old = up.access()["password"]
+    command = [str(ROOT / "nasdip"), "user", "owner", "--reset", "--data", str(up.data)]
+    done = subprocess.run(
+        command, env=launcher_environment(), capture_output=True, text=True, timeout=60, check=True
+    )
+    new = up.access()["password"]
+    assert new != old
+    assert new in done.stdout
+
+
+def test_without_redis_a_job_runs_by_polling(data: Path) -> None:
+    instance = Instance(data, "--no-sample", NASDIP_REDIS_URL="").wait_until_up()
+    try:
+        assert "look into the database" in instance.said()
+        assert not any("valkey" in line for line in instance.children().values())
+        picture = instance.send_picture(small_picture())
+        asked = {"picture": picture, "task": "denoise", "preset": "preview", "seed": 1, "settings": SMALL}
+        job = instance.call("POST", "jobs", asked)["id"]
+        ended = wait_for(
+            lambda: (told := instance.call("GET", f"jobs/{job}"))["state"] in {"done", "failed"} and told,
+            170,
+            "the job to end",
+            every=0.5,
+        )
+        assert ended["state"] == "done"
+    finally:
+        instance.stop()
+
+
+def test_a_taken_port_is_one_sentence(data: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        code, said = refused("--port", port, "--data", str(data))
+    assert code == 1
+    assert f"Port {port}" in said
+    assert "--port" in said
+    assert said.count("\n") == 1
+
+
+def test_a_redis_that_was_named_has_to_answer(data: Path) -> None:
+    url = f"redis://127.0.0.1:{free_port()}/0"
+    begun = time.monotonic()
+    code, said = refused("--port", str(free_port()), "--data", str(data), NASDIP_REDIS_URL=url)
+    assert 9 < time.monotonic() - begun < 25
+    assert code == 1
+    assert "NASDIP_REDIS_URL" in said
+    assert said.count("\n") == 1
+
+
+def test_a_folder_that_cannot_be_made_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    code, said = refused("--port", str(free_port()), "--data", str(tmp_path / "file" / "data"))
+    assert code == 1
+    assert "--data" in said
+    assert said.count("\n") == 1
+
+
+def test_a_full_disk_is_one_sentence(small_disk: Path) -> None:
+    code, said = refused("--port", str(free_port()), "--data", str(small_disk / "data"))
+    assert code == 1
+    assert "is full" in said
+    assert said.count("\n") == 1

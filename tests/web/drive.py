@@ -1,0 +1,108 @@
+"""Jobs driven from the queue to the result through the real functions, with outcomes instead of training."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+import numpy as np
+from django.contrib.auth.models import User
+
+from nasdip_engine.framing import final_frame, search_frame
+from nasdip_engine.picture import encode_png
+from nasdip_engine.search.settings import SearchSettings
+from nasdip_engine.task import Task
+from tests.web.cast import photograph
+from webapp.pictures.models import Picture
+from webapp.restorations import files, generations, leases, submission
+from webapp.restorations.assignments import Lease
+from webapp.restorations.models import Job
+from webapp.restorations.states import ItemKind, JobState
+
+FINGERPRINT = {"torch": "tests", "device": "cpu"}
+SMALL = {"population": 4, "generations": 2, "iterations": 10, "units": 2, "crop": 32}
+
+
+def queue(owner: User, picture: Picture, **more: Any) -> Job:
+    """A small de-noising job."""
+    order: dict[str, Any] = {"mask_digest": None, "task": "denoise", "seed": 3, "overrides": SMALL} | more
+    return submission.submit(owner, picture=picture, **order)
+
+
+def open_outcome(lease: Lease) -> dict[str, Any]:
+    """The frames of a job without a mask, kept as its files."""
+    job = Job.objects.get(pk=lease.job_id)
+    task = Task.from_json(lease.request["task"])
+    pixels = photograph(job.picture.width, job.picture.height)
+    final = final_frame(pixels, None, task)
+    search = search_frame(final, task, SearchSettings.from_json(lease.request["settings"]))
+    told = {
+        name: frame.to_json() | {"picture": files.keep(job.pk, encode_png(frame.picture)), "mask": None}
+        for name, frame in (("final", final), ("search", search))
+    }
+    return told | {"key": search.digest, "input_sha256": job.picture.digest, "mask_sha256": None}
+
+
+def fit_outcome(lease: Lease) -> dict[str, Any]:
+    """A fitness that depends on the genome alone."""
+    fitness = int(hashlib.sha256(lease.genome.encode()).hexdigest()[:8], 16) / 2**33 + 0.25
+    return {
+        "fitness": fitness,
+        "fitness_hex": fitness.hex(),
+        "reason": None,
+        "held_out_psnr": 20 + 10 * fitness,
+        "iterations": 10,
+        "best_iteration": 9,
+        "still_falling": False,
+        "curve": [[9, 20 + 10 * fitness]],
+        "multiply_adds": 1000,
+        "pixels": 1024,
+        "seconds": 0.5,
+    }
+
+
+def step(lease: Lease) -> None:
+    """Do what a worker does with one lease."""
+    job_id = lease.job_id
+    if lease.kind is ItemKind.OPEN:
+        assert generations.open_job(lease, open_outcome(lease))
+        return
+    outcome: dict[str, Any] = {}
+    if lease.kind in (ItemKind.EVALUATE, ItemKind.FINISH):
+        outcome = fit_outcome(lease)
+    if lease.kind is ItemKind.FINISH:
+        outcome["array"] = files.keep(job_id, b"array of " + lease.genome.encode())
+    if lease.kind is ItemKind.BASELINE:
+        picture = files.keep(job_id, encode_png(np.full((48, 64, 3), 7, np.uint8)))
+        outcome = {
+            "method": "non-local means",
+            "held_out_psnr": 22.5,
+            "digest": "0" * 64,
+            "picture": picture,
+            "seconds": 0.1,
+        }
+    if lease.kind is ItemKind.COMBINE:
+        restored = encode_png(photograph(seed=2))
+        outcome = {
+            "choice": "mean",
+            "held_out_psnr": 25.0,
+            "digest": "1" * 64,
+            "result": files.keep(job_id, restored),
+        }
+    assert generations.record(lease, outcome)
+
+
+def finish(job: Job) -> Job:
+    """Take and record until the job ends."""
+    for _ in range(200):
+        taken = leases.take("tests", FINGERPRINT, 8)
+        for lease in taken:
+            step(lease)
+        job.refresh_from_db()
+        if not taken:
+            break
+    assert job.state == JobState.DONE, (job.state, job.reason)
+    return job
+
+
+__all__ = ["FINGERPRINT", "SMALL", "finish", "open_outcome", "queue", "step"]

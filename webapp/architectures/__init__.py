@@ -1,0 +1,1 @@
+"""What searches found: architectures, and what reviewers say of them."""

@@ -1,0 +1,1 @@
+"""Uploads: from bytes to a stored picture, its strokes and its mask."""

@@ -1,0 +1,1 @@
+"""A job's life: rows, states, leases, generations, events."""

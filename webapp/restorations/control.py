@@ -1,0 +1,174 @@
+"""What the owner does with a job: pause, resume, cancel, go on after faults, delete.
+
+Each is one conditional UPDATE.  Workers see the new state within a second, stop within two, and the last one
+that gives its lease back completes the step (`transitions.settle`).
+"""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from django.contrib.auth.models import User
+from django.db import transaction
+from django.db.models import Q
+from django.utils import timezone
+
+from nasdip_engine.errors import NasDipError
+from webapp.pictures import storage
+from webapp.pictures.models import MaskDrawing, Picture, PictureKind
+from webapp.restorations import events, notify
+from webapp.restorations.events import EventKind
+from webapp.restorations.generations import advance, begin, exclude
+from webapp.restorations.models import Generation, Job, JobFile, WorkItem
+from webapp.restorations.states import DELETABLE, GenerationState, ItemKind, ItemState, JobState
+from webapp.restorations.transitions import drop_items, hold, move, settle
+
+__all__ = ["NotPossible", "cancel", "delete", "go_on_without", "pause", "resume"]
+
+
+class NotPossible(NasDipError):
+    """The job is in a state that does not allow this."""
+
+
+def pause(job_id: UUID, owner: User) -> Job:
+    """Stop working on the job and keep what it has.  Raises Job.DoesNotExist, NotPossible."""
+    with transaction.atomic():
+        job = _held(job_id, owner)
+        if move(
+            job.pk, JobState.PAUSED, {JobState.QUEUED}, paused_at=timezone.now(), reason="", fault_class=""
+        ):
+            events.append(job.pk, EventKind.PAUSED, {"reason": "", "fault_class": ""})
+        elif move(job.pk, JobState.PAUSING, {JobState.RUNNING}):
+            events.append(job.pk, EventKind.PAUSING)
+            settle(job.pk)
+        elif job.state not in (JobState.PAUSING, JobState.PAUSED):
+            raise NotPossible(f"A job that is {job.state} can't be paused.")
+        return Job.objects.get(pk=job.pk)
+
+
+def resume(job_id: UUID, owner: User) -> Job:
+    """Go on with a paused job; after faults, with fresh counts.  Raises Job.DoesNotExist, NotPossible."""
+    with transaction.atomic():
+        job = _held(job_id, owner)
+        if job.state == JobState.PAUSED:
+            _resume(job)
+        elif job.state not in (JobState.QUEUED, JobState.RUNNING, JobState.FINISHING):
+            raise NotPossible(f"A job that is {job.state} can't be resumed.")
+        return Job.objects.get(pk=job.pk)
+
+
+def go_on_without(job_id: UUID, owner: User) -> Job:
+    """Go on with a job that faults have paused, without the genomes that failed: they get fitness 0.
+
+    An input of the search: it stands in `excluded` and in run.json.  Raises Job.DoesNotExist, NotPossible.
+    """
+    with transaction.atomic():
+        job = _held(job_id, owner)
+        failing = Q(attempts__gt=0) | Q(losses__gt=0) | Q(crashes__gt=0)
+        items = list(
+            WorkItem.objects.filter(
+                failing, job=job, kind=ItemKind.EVALUATE, state=ItemState.WAITING
+            ).order_by("id")
+        )
+        if job.state != JobState.PAUSED or not job.fault_class or not items:
+            raise NotPossible("Only a job that a genome's faults have paused can go on without that genome.")
+        worst = max(item.attempts + item.losses + item.crashes for item in items)
+        _resume(job)
+        for item in items:
+            if item.attempts + item.losses + item.crashes == worst:
+                exclude(Job.objects.get(pk=job.pk), item)
+        return Job.objects.get(pk=job.pk)
+
+
+def cancel(job_id: UUID, owner: User) -> Job:
+    """End the job without a result.  Raises Job.DoesNotExist, NotPossible."""
+    with transaction.atomic():
+        job = _held(job_id, owner)
+        if move(
+            job.pk,
+            JobState.CANCELLED,
+            {JobState.QUEUED, JobState.PAUSED},
+            finished_at=timezone.now(),
+            paused_at=None,
+            seconds_paused=_seconds_paused(job),
+        ):
+            drop_items(job.pk)
+            events.append(job.pk, EventKind.CANCELLED)
+        elif move(job.pk, JobState.CANCELLING):
+            events.append(job.pk, EventKind.CANCELLING)
+            settle(job.pk)
+        elif job.state not in (JobState.CANCELLING, JobState.CANCELLED):
+            raise NotPossible(f"A job that is {job.state} can't be cancelled.")
+        return Job.objects.get(pk=job.pk)
+
+
+def delete(job: Job) -> None:
+    """Delete the job with its files; and its picture, where no other job has it.  Raises NotPossible."""
+    with transaction.atomic():
+        row = hold(job.pk)
+        if row is None:
+            return
+        if row.state not in DELETABLE:
+            raise NotPossible(f"A job that is {row.state} can't be deleted; cancel it first.")
+        digests = set(JobFile.objects.filter(job=row).values_list("digest", flat=True))
+        digests |= {row.mask_digest, row.preview_digest, row.result_digest}
+        picture, mask = row.picture, row.mask_digest
+        row.delete()
+        digests |= _forget_pictures(picture, mask)
+    # After the commit: a file may go only when no row can bring its reference back.
+    storage.delete_unreferenced(digests)
+
+
+def _held(job_id: UUID, owner: User) -> Job:
+    job = hold(job_id)
+    if job is None or job.owner_id != owner.pk:
+        raise Job.DoesNotExist(f"There is no job {job_id}.")
+    return job
+
+
+def _resume(job: Job) -> None:
+    now = timezone.now()
+    moved = move(
+        job.pk,
+        JobState.QUEUED,
+        {JobState.PAUSED},
+        paused_at=None,
+        seconds_paused=_seconds_paused(job),
+        reason="",
+        fault_class="",
+    )
+    if not moved:
+        return
+    WorkItem.objects.filter(job=job, state=ItemState.WAITING).update(
+        attempts=0, losses=0, crashes=0, fault_class="", updated_at=now
+    )
+    events.append(job.pk, EventKind.RESUMED)
+    row = Job.objects.get(pk=job.pk)
+    waiting = WorkItem.objects.filter(job=job, state=ItemState.WAITING).count()
+    searching = Generation.objects.filter(job=job, state=GenerationState.OPEN).exists()
+    if not waiting and row.generation is not None and not searching:
+        # Its last outcome came in while it stood still: nothing is left to lease, only to conclude.
+        begin(row)
+        advance(row)
+    notify.look(waiting)
+
+
+def _seconds_paused(job: Job) -> float:
+    if job.paused_at is None:
+        return job.seconds_paused
+    return job.seconds_paused + (timezone.now() - job.paused_at).total_seconds()
+
+
+def _forget_pictures(picture: Picture, mask_digest: str) -> set[str]:
+    """Delete the rows of a picture, drawing and uploaded mask that no job needs; returns their files."""
+    gone: set[str] = set()
+    if not Job.objects.filter(picture=picture).exists():
+        drawing = MaskDrawing.objects.filter(picture=picture).first()
+        gone |= {picture.digest, picture.original_digest, picture.thumbnail_digest}
+        gone |= {drawing.mask_digest} if drawing else set()
+        picture.delete()
+    if mask_digest and not Job.objects.filter(owner=picture.owner_id, mask_digest=mask_digest).exists():
+        for mask in Picture.objects.filter(owner=picture.owner_id, kind=PictureKind.MASK, digest=mask_digest):
+            gone |= {mask.digest, mask.original_digest, mask.thumbnail_digest}
+            mask.delete()
+    return gone

@@ -1,0 +1,105 @@
+"""How long things take: from what workers measured, in multiply-adds a second of one core.
+
+Estimates are shown and never decide anything about a fitness.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from django.db.models import Count, Sum
+from django.db.models.functions import Now
+
+from nasdip_engine.genome.starters import starter_multiply_adds_per_pixel
+from nasdip_engine.search.settings import SearchSettings, describe
+from webapp.restorations.models import Generation, Job, Worker, WorkItem
+from webapp.restorations.plan import Plan
+from webapp.restorations.states import ItemKind, ItemState, JobState
+
+__all__ = ["ALIVE_SECONDS", "SLOWEST_RATE", "pixels_of", "rate", "seconds_for", "seconds_left", "slots"]
+
+ALIVE_SECONDS = 30
+"""A worker whose heartbeat is older counts as gone."""
+SLOWEST_RATE = 5e8
+"""Multiply-adds a second that any core reaches; what the heartbeat limit is reckoned with."""
+USUAL_RATE = 6e9
+"""The same as a first guess, before anything was measured (one core of an AVX2 machine)."""
+MEASURED_ITEMS = 100
+
+_TRAINED = {ItemKind.EVALUATE, ItemKind.FINISH}
+
+
+def pixels_of(job: Job, which: str) -> tuple[int, int]:
+    """(height, width) in output pixels of the job's "search" or "final" frame."""
+    frame = (job.frames or {})[which]
+    return frame["height"] * job.factor, frame["width"] * job.factor
+
+
+def slots() -> int:
+    """Evaluations at once on the workers that are up; 1 where none is."""
+    alive = Worker.objects.filter(
+        heartbeat_at__gt=Now() - timedelta(seconds=ALIVE_SECONDS), out_of_service=""
+    )
+    return alive.aggregate(total=Sum("slots"))["total"] or 1
+
+
+def rate(device_class: str = "cpu") -> float | None:
+    """Forward multiply-adds x iterations a second, measured on the last outcomes; None before the first."""
+    rows = (
+        WorkItem.objects.filter(state=ItemState.DONE, kind__in=_TRAINED, device_class=device_class)
+        .order_by("-id")
+        .values_list("outcome", flat=True)[:MEASURED_ITEMS]
+    )
+    work = seconds = 0.0
+    for outcome in rows:
+        if outcome and outcome.get("multiply_adds") and outcome.get("seconds"):
+            work += outcome["multiply_adds"]
+            seconds += outcome["seconds"]
+    return work / seconds if seconds else None
+
+
+def seconds_for(settings: SearchSettings, final_pixels: int) -> float | None:
+    """Wall seconds of a whole job on the workers that are up, if nothing else runs; None where none is up."""
+    if not Worker.objects.filter(out_of_service="").exists():
+        return None
+    cost = describe(settings, final_pixels)
+    price = starter_multiply_adds_per_pixel(settings.units, settings.crop, settings.input_channels)
+    speed = rate(settings.device_class) or USUAL_RATE
+    return cost["iterations_x_pixels"] * price / speed / slots()
+
+
+def seconds_left(job: Job) -> float | None:
+    """Wall seconds until the job is done, from what its own networks took; None while nothing is known."""
+    if job.state not in (JobState.RUNNING, JobState.FINISHING) or not job.frames:
+        return None
+    plan = Plan.of(job)
+    items = WorkItem.objects.filter(job=job)
+    done = items.filter(kind=ItemKind.EVALUATE, state=ItemState.DONE)
+    outcomes: list[dict[str, Any]] = [row or {} for row in done.values_list("outcome", flat=True)]
+    spent = [row for row in outcomes if row.get("seconds") and row["iterations"]]
+    if not spent:
+        return None
+    each = sum(row["seconds"] for row in spent) / len(spent)
+    per_step = sum(row["seconds"] / row["iterations"] / row["pixels"] for row in spent) / len(spent)
+    final_height, final_width = pixels_of(job, "final")
+    one_final = per_step * plan.settings.final_iterations * final_height * final_width
+    at_once = slots()
+    if job.state == JobState.FINISHING:
+        open_fits = items.filter(
+            kind=ItemKind.FINISH, state__in=(ItemState.WAITING, ItemState.LEASED)
+        ).count()
+        return -(-open_fits // at_once) * one_final
+    left = _evaluations_left(job, plan.settings)
+    return left * each / min(at_once, max(1, plan.settings.population)) + (
+        -(-plan.settings.finalists // at_once) * one_final
+    )
+
+
+def _evaluations_left(job: Job, settings: SearchSettings) -> int:
+    closed = Generation.objects.filter(job=job, state="closed").aggregate(count=Count("id"))["count"]
+    waiting = WorkItem.objects.filter(
+        job=job, kind=ItemKind.EVALUATE, state__in=(ItemState.WAITING, ItemState.LEASED)
+    ).count()
+    unopened = max(0, settings.generations - closed - 1)
+    return waiting + unopened * (settings.population - settings.elites)

@@ -1,0 +1,123 @@
+"""From the last generation to the result: final fits, the reference beside them, the combination, done.
+
+The steps are rows like any other work: `finish` for each finalist and `baseline` at once, `combine` when the
+fits are there, and the job is done when both are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from django.utils import timezone
+
+from nasdip_engine.search.history import Closed
+from nasdip_engine.search.search import best_of
+from webapp.restorations import events, notify
+from webapp.restorations.assignments import finished
+from webapp.restorations.events import EventKind
+from webapp.restorations.models import Event, Job, JobFile, WorkItem
+from webapp.restorations.plan import Plan
+from webapp.restorations.results import run_of
+from webapp.restorations.states import SETTLED, ItemKind, ItemState, JobState
+from webapp.restorations.transitions import fail, move
+
+__all__ = [
+    "BASELINE_KEY",
+    "COMBINE_KEY",
+    "advance_finals",
+    "done_without_discoveries",
+    "enter_finishing",
+    "leftovers",
+    "open_finals",
+]
+
+BASELINE_KEY = "baseline"
+COMBINE_KEY = "combine"
+
+
+def open_finals(job: Job, plan: Plan, history: Sequence[Closed]) -> None:
+    """Write the rows of the final fits, inside the transaction that closed the last generation."""
+    ranked = best_of(history, plan.settings)
+    if not ranked:
+        fail(job.pk, "No network of the search could be trained on this picture: every fitness is 0.")
+        return
+    best = ranked[0]
+    Job.objects.filter(pk=job.pk).update(best_genome=best.genome, best_fitness=best.fitness)
+    rows = [
+        WorkItem(
+            job=job,
+            kind=ItemKind.FINISH,
+            key=f"finish:{one.digest}",
+            genome=one.genome,
+            device_class=job.device_class,
+        )
+        for one in ranked[: plan.settings.finalists]
+    ]
+    rows.append(WorkItem(job=job, kind=ItemKind.BASELINE, key=BASELINE_KEY, device_class=job.device_class))
+    WorkItem.objects.bulk_create(rows)
+    enter_finishing(job)
+    notify.look(len(rows))
+
+
+def enter_finishing(job: Job) -> None:
+    """A running job whose generations are all closed is finishing; one being paused gets there later."""
+    if move(job.pk, JobState.FINISHING, {JobState.RUNNING}):
+        events.append(job.pk, EventKind.FINISHING)
+
+
+def advance_finals(job: Job) -> None:
+    """Take the next step of finishing, if what it needs is there.  The caller holds the job."""
+    fits = list(WorkItem.objects.filter(job=job, kind=ItemKind.FINISH).order_by("id"))
+    if not fits or any(item.state not in SETTLED for item in fits):
+        return
+    combine = WorkItem.objects.filter(job=job, key=COMBINE_KEY).first()
+    if combine is None:
+        if not finished(job):
+            reasons = "; ".join(sorted({str((item.outcome or {}).get("reason")) for item in fits}))
+            fail(job.pk, f"None of the best networks gave a result at full size: {reasons}.")
+            return
+        WorkItem.objects.create(
+            job=job, kind=ItemKind.COMBINE, key=COMBINE_KEY, device_class=job.device_class
+        )
+        notify.look()
+        return
+    baseline = WorkItem.objects.get(job=job, key=BASELINE_KEY)
+    if combine.state == ItemState.DONE and baseline.state in SETTLED:
+        _complete(job, combine)
+
+
+def _complete(job: Job, combine: WorkItem) -> None:
+    result = (combine.outcome or {})["result"]
+    now = timezone.now()
+    moved = move(
+        job.pk,
+        JobState.DONE,
+        finished_at=now,
+        result_digest=result,
+        preview_digest="",
+        run=run_of(job, now),
+        reason="",
+        fault_class="",
+    )
+    if moved:
+        events.append(job.pk, EventKind.DONE, {"result": result})
+
+
+def leftovers(job_id: UUID) -> set[str]:
+    """Files that a job which is done needs no more: frames, float pictures, old previews."""
+    job = Job.objects.get(pk=job_id)
+    if job.state != JobState.DONE:
+        return set()
+    needed = {job.result_digest, job.mask_digest}
+    for kind in (EventKind.BEST, EventKind.FINAL_PROGRESS):
+        event = Event.objects.filter(job=job, kind=kind).order_by("-number").first()
+        needed.add(event.data["preview"] if event else "")
+    baseline = WorkItem.objects.get(job=job, key=BASELINE_KEY)
+    needed.add((baseline.outcome or {}).get("picture", ""))
+    return set(JobFile.objects.filter(job=job).exclude(digest__in=needed).values_list("digest", flat=True))
+
+
+def done_without_discoveries() -> list[Job]:
+    """Finished searches whose best architectures are not recorded yet."""
+    return list(Job.objects.filter(state=JobState.DONE, discoveries__isnull=True))

@@ -1,0 +1,216 @@
+"""What if a worker dies?  Leases: who computes an item, for how long, and what follows when it fails.
+
+A lease is a token with a deadline in database time.  It is taken, extended, given back and swept by
+conditional UPDATEs; zero rows means that somebody was first, which is a normal answer.  What may decide a
+fitness, and what only costs another try, is the table in `_judge`.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any, Protocol
+from uuid import UUID
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import F
+from django.db.models.functions import Now
+from django.utils import timezone
+
+from webapp.restorations import events, notify, turns
+from webapp.restorations.assignments import Lease, assignment
+from webapp.restorations.events import EventKind
+from webapp.restorations.generations import begin, poison
+from webapp.restorations.models import Job, WorkItem
+from webapp.restorations.states import WORKING, Failure, ItemKind, ItemState, JobState
+from webapp.restorations.transitions import fail, hold, pause_by_fault, settle
+
+__all__ = [
+    "MOST_ATTEMPTS",
+    "MOST_CRASHES",
+    "MOST_LOSSES",
+    "Lease",
+    "extend",
+    "give_back",
+    "give_back_worker",
+    "sweep",
+    "take",
+    "wanted",
+]
+
+MOST_CRASHES = 2
+"""Native crashes in fresh processes after which the item itself is to blame."""
+MOST_ATTEMPTS = 3
+"""Evaluators lost under a living worker, in a row, after which the job pauses."""
+MOST_LOSSES = 10
+"""Leases lost together with their worker, in a row, after which the job pauses."""
+
+
+class Reported(Protocol):
+    """A fault as the guard tells it."""
+
+    @property
+    def kind(self) -> Any:
+        """One of the failures of `states.Failure`, as text."""
+
+    @property
+    def detail(self) -> str:
+        """One line."""
+
+
+def take(
+    worker: str, fingerprint: Mapping[str, Any] | None, limit: int = 1, device_class: str = "cpu"
+) -> list[Lease]:
+    """Lease up to `limit` waiting items to `worker`; an empty list means that there is nothing to do.
+
+    A job is pinned to the numerics fingerprint of its first lease: only workers that have it get its items,
+    since another kind of processor gives other bits.
+    """
+    taken: list[Lease] = []
+    for job_id in turns.order(fingerprint, device_class):
+        if len(taken) >= limit:
+            break
+        taken += _take_from(job_id, worker, fingerprint, limit - len(taken), device_class)
+    return taken
+
+
+def _take_from(
+    job_id: UUID, worker: str, fingerprint: Mapping[str, Any] | None, limit: int, device_class: str
+) -> list[Lease]:
+    with transaction.atomic():
+        job = hold(job_id)
+        if job is None or job.state not in turns.SERVED:
+            return []
+        if job.fingerprint is None:
+            Job.objects.filter(pk=job_id).update(fingerprint=fingerprint)
+        elif job.fingerprint != fingerprint:
+            return []
+        waiting = WorkItem.objects.filter(job_id=job_id, state=ItemState.WAITING, device_class=device_class)
+        items = list(waiting.order_by("id")[:limit])
+        leases = []
+        for item in items:
+            token = secrets.token_hex(16)
+            if WorkItem.objects.filter(pk=item.pk, state=ItemState.WAITING).update(
+                state=ItemState.LEASED,
+                lease_token=token,
+                lease_until=_deadline(),
+                worker=worker,
+                updated_at=timezone.now(),
+            ):
+                leases.append(assignment(job, item, token))
+        if leases:
+            begin(job)
+    return leases
+
+
+def extend(lease: Lease) -> bool:
+    """Keep the lease for another while; False: it is lost, stop and throw the work away."""
+    return bool(_held(lease).update(lease_until=_deadline()))
+
+
+def wanted(lease: Lease) -> bool:
+    """Whether the work is still wanted: the lease holds, and the job is not being paused or cancelled."""
+    return _held(lease).filter(job__state__in=WORKING).exists()
+
+
+def give_back(lease: Lease, fault: Reported | None = None) -> bool:
+    """Return an unfinished item, and judge what happened; False: the lease was lost already."""
+    with transaction.atomic():
+        job = hold(lease.job_id)
+        item = _held(lease).first()
+        if job is None or item is None:
+            return False
+        failure = Failure.CANCELLED if fault is None else Failure(str(fault.kind))
+        _judge(job, item, failure, "" if fault is None else fault.detail)
+        settle(job.pk)
+    return True
+
+
+def give_back_worker(name: str) -> int:
+    """Give back everything that a worker holds, because it is known to be dead; returns how many items."""
+    return _lose(
+        list(_ids(WorkItem.objects.filter(worker=name))), "the worker process ended", expired_only=False
+    )
+
+
+def sweep() -> int:
+    """Hand out expired leases again and complete what waits for them; returns how many leases were lost.
+
+    Harmless when several processes do it at once: each step compares before it sets.
+    """
+    expired = WorkItem.objects.filter(lease_until__lt=Now())
+    lost = _lose(list(_ids(expired)), "the worker did not report any more", expired_only=True)
+    stuck = Job.objects.filter(state__in=(JobState.PAUSING, JobState.CANCELLING))
+    for job_id in stuck.values_list("pk", flat=True):
+        with transaction.atomic():
+            if hold(job_id) is not None:
+                settle(job_id)
+    ready = WorkItem.objects.filter(state=ItemState.WAITING, job__state__in=turns.SERVED).count()
+    notify.look(min(ready, 8))
+    return lost
+
+
+def _ids(rows: Any) -> Any:
+    return rows.filter(state=ItemState.LEASED).values_list("pk", "job_id", "lease_token")
+
+
+def _lose(leased: list[tuple[int, UUID, str]], detail: str, *, expired_only: bool) -> int:
+    lost = 0
+    for item_id, job_id, token in leased:
+        with transaction.atomic():
+            job = hold(job_id)
+            rows = WorkItem.objects.filter(pk=item_id, lease_token=token, state=ItemState.LEASED)
+            if expired_only:  # an extension may have come in between: then the worker lives
+                rows = rows.filter(lease_until__lt=Now())
+            item = rows.first()
+            if job is None or item is None:
+                continue
+            _judge(job, item, Failure.WORKER_LOST, detail)
+            settle(job_id)
+            lost += 1
+    return lost
+
+
+def _judge(job: Job, item: WorkItem, failure: Failure, detail: str) -> None:
+    """What an unfinished item means (reliability, sec. 3).  The caller holds the job.
+
+    Given back: nothing.  Native crash, twice: the item is to blame (a genome gets fitness 0).  Anything else
+    is the infrastructure's fault and costs another try; the job pauses when tries run out.
+    """
+    counts: dict[str, Any] = {}
+    if failure is not Failure.CANCELLED:
+        column = {Failure.CRASH: "crashes", Failure.WORKER_LOST: "losses"}.get(failure, "attempts")
+        counts = {column: F(column) + 1, "fault_class": failure}
+    WorkItem.objects.filter(pk=item.pk).update(
+        state=ItemState.WAITING, lease_token="", lease_until=None, updated_at=timezone.now(), **counts
+    )
+    if not counts:
+        return
+    item.refresh_from_db()
+    told = {"class": str(failure), "genome": item.genome, "detail": detail}
+    events.append(job.pk, EventKind.FAULT, told)
+    what = f"genome {item.genome}" if item.genome else f"the step “{item.kind}”"
+    if item.crashes >= MOST_CRASHES:
+        reason = f"crashed {item.crashes} fresh evaluators on {item.device_class}: {detail}"
+        if item.kind in (ItemKind.OPEN, ItemKind.COMBINE):
+            fail(job.pk, f"The step “{item.kind}” {reason}.", str(failure))
+        else:
+            poison(job, item, reason)
+    elif item.attempts >= MOST_ATTEMPTS:
+        pause_by_fault(
+            job.pk, f"{what}: {item.attempts} tries failed, the last one so: {detail}", str(failure)
+        )
+    elif item.losses >= MOST_LOSSES:
+        pause_by_fault(job.pk, f"{what}: lost {item.losses} times with its worker ({detail})", str(failure))
+    else:
+        notify.look()
+
+
+def _held(lease: Lease) -> Any:
+    return WorkItem.objects.filter(pk=lease.item_id, lease_token=lease.token, state=ItemState.LEASED)
+
+
+def _deadline() -> Any:
+    return Now() + timedelta(seconds=settings.ENVIRONMENT.lease_seconds)

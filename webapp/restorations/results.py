@@ -1,0 +1,117 @@
+"""`run.json` of a finished job: the same shape, from the same function, as the command line's."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from nasdip_engine.runfile import build_run
+from nasdip_engine.search.history import Closed
+from nasdip_engine.search.history import Generation as Population
+from nasdip_engine.search.search import best_of
+from webapp.restorations.models import Generation, Job, WorkItem
+from webapp.restorations.plan import Plan
+from webapp.restorations.states import ItemKind, ItemState
+
+__all__ = ["run_of"]
+
+_OF_A_NETWORK = ("iterations", "best_iteration", "held_out_psnr", "reason", "multiply_adds", "pixels")
+_PIXELS_OF_A_FRAME = ("picture", "mask")
+
+
+def run_of(job: Job, finished_at: datetime) -> dict[str, Any]:
+    """The account of a job whose final steps all have outcomes."""
+    plan = Plan.of(job)
+    items = list(WorkItem.objects.filter(job=job).order_by("id"))
+    outcomes = {item.key: item.outcome or {} for item in items}
+    generations = list(Generation.objects.filter(job=job).order_by("number"))
+    best = best_of([_closed(row) for row in generations], plan.settings)[0]
+    fits = [item for item in items if item.kind == ItemKind.FINISH]
+    combined = outcomes["combine"]
+    return build_run(
+        task=plan.task,
+        settings=plan.settings,
+        seeds=plan.seeds,
+        fingerprint=job.fingerprint or {},
+        generations=[_generation(row) for row in generations],
+        final={
+            "networks": [_network(item) for item in fits],
+            "choice": combined["choice"],
+            "held_out_psnr": combined["held_out_psnr"],
+            "digest": combined["digest"],
+        },
+        best={
+            "genome": best.genome,
+            "fitness": best.fitness,
+            "fitness_hex": best.fitness.hex(),
+            "is_starter": best.starter,
+        },
+        cost=_cost(job, items, finished_at),
+        picture=_picture(job),
+        excluded=job.excluded,
+        baseline=_baseline(outcomes["baseline"]),
+    )
+
+
+def _generation(row: Generation) -> dict[str, Any]:
+    return {
+        "number": row.number,
+        "best": row.best,
+        "mean": row.mean,
+        "worst": row.worst,
+        "evaluations": row.evaluations,
+        "invalid": row.invalid,
+        "failed": row.failed,
+        "iterations": row.iterations,
+        "genomes": row.genomes,
+        "fitness_hex": row.fitness,
+    }
+
+
+def _closed(row: Generation) -> Closed:
+    fitness = tuple(float.fromhex(text) for text in row.fitness or ())
+    return Closed(Population(row.number, tuple(row.genomes), row.elites), fitness)
+
+
+def _network(item: WorkItem) -> dict[str, Any]:
+    outcome = item.outcome or {}
+    return {"genome": item.genome} | {name: outcome.get(name) for name in _OF_A_NETWORK}
+
+
+def _baseline(outcome: dict[str, Any]) -> dict[str, Any] | None:
+    """None where the reference itself could not be computed; the restoration stands without it."""
+    if "method" not in outcome:
+        return None
+    return {name: outcome[name] for name in ("method", "held_out_psnr", "digest")}
+
+
+def _cost(job: Job, items: list[WorkItem], finished_at: datetime) -> dict[str, Any]:
+    trained = [
+        item.outcome or {}
+        for item in items
+        if item.kind in (ItemKind.EVALUATE, ItemKind.FINISH) and item.state != ItemState.REFUSED
+    ]
+    wall = (finished_at - (job.started_at or finished_at)).total_seconds() - job.seconds_paused
+    return {
+        "iterations": sum(outcome["iterations"] for outcome in trained),
+        "iterations_x_pixels": sum(outcome["iterations"] * outcome["pixels"] for outcome in trained),
+        "multiply_adds": sum(outcome["multiply_adds"] for outcome in trained),
+        "seconds": round(max(0.0, wall), 3),
+    }
+
+
+def _picture(job: Job) -> dict[str, Any]:
+    frames = job.frames or {}
+    return {
+        "width": job.picture.width,
+        "height": job.picture.height,
+        "input_sha256": frames["input_sha256"],
+        "mask_sha256": frames["mask_sha256"],
+        "share_to_fill": job.share_to_fill,
+        "final_frame": _frame(frames["final"]),
+        "search_frame": _frame(frames["search"]),
+    }
+
+
+def _frame(frame: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in frame.items() if name not in _PIXELS_OF_A_FRAME}

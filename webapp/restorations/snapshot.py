@@ -1,0 +1,119 @@
+"""Everything that a live page shows, from the rows, at one event number; the tail of events goes on there."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db import transaction
+from django.urls import reverse
+
+from webapp.restorations.estimates import seconds_left
+from webapp.restorations.events import EventKind
+from webapp.restorations.models import Event, Generation, Job, WorkItem
+from webapp.restorations.states import ENDED, SETTLED, GenerationState, JobState
+from webapp.restorations.transitions import hold
+from webapp.restorations.turns import place_in_queue
+
+__all__ = ["snapshot"]
+
+_TRIES = 4
+_STANDS_STILL = ENDED | {JobState.QUEUED, JobState.PAUSED}
+
+
+def snapshot(job: Job) -> dict[str, Any]:
+    """The job as a page shows it when exactly the events up to `last_event` have happened."""
+    for _ in range(_TRIES):
+        job.refresh_from_db()
+        shown = _shown(job)
+        if Job.objects.values_list("event_number", flat=True).get(pk=job.pk) == job.event_number:
+            return shown  # nothing happened while the rows were read, so they belong together
+    with transaction.atomic():
+        held = hold(job.pk)
+        if held is None:
+            raise Job.DoesNotExist(f"There is no job {job.pk}.")
+        return _shown(held)
+
+
+def _shown(job: Job) -> dict[str, Any]:
+    generations = list(Generation.objects.filter(job=job).order_by("number"))
+    current = generations[-1] if generations else None
+    evaluated = _individuals(job, current)
+    best = _latest(job, EventKind.BEST)
+    whole = _latest(job, EventKind.FINAL_PROGRESS)
+    reference = _latest(job, EventKind.BASELINE)
+    best_preview = whole["preview"] if whole and whole["preview"] else (best or {}).get("preview", "")
+    return {
+        "id": str(job.pk),
+        "name": job.name,
+        "task": job.task,
+        "factor": job.factor,
+        "preset": job.preset,
+        "state": job.state,
+        "reason": job.reason,
+        "fault_class": job.fault_class,
+        "place_in_queue": place_in_queue(job),
+        "generation": job.generation,
+        "generations": job.settings["generations"],
+        "population": len(current.genomes) if current else job.settings["population"],
+        "evaluated": len(evaluated),
+        "individuals": evaluated,
+        "best_fitness": job.best_fitness,
+        "best_genome": job.best_genome,
+        "best_held_out_psnr": best["held_out_psnr"] if best else None,
+        "baseline": reference,
+        "curve": [
+            {"generation": row.number, "best": row.best, "mean": row.mean, "worst": row.worst}
+            for row in generations
+            if row.state == GenerationState.CLOSED
+        ],
+        "current": _current(job),
+        "seconds_left": seconds_left(job),
+        "preview_url": _preview_url(job, job.preview_digest),
+        "best_url": _preview_url(job, best_preview),
+        "best_of_whole": bool(whole and whole["preview"]),
+        "times": {
+            name: None if value is None else value.isoformat()
+            for name, value in (
+                ("queued_at", job.queued_at),
+                ("started_at", job.started_at),
+                ("finished_at", job.finished_at),
+                ("paused_at", job.paused_at),
+            )
+        },
+        "seconds_paused": job.seconds_paused,
+        "last_event": job.event_number,
+    }
+
+
+def _individuals(job: Job, current: Generation | None) -> list[dict[str, Any]]:
+    """The networks that got their fitness in the newest generation, in the order in which they came in."""
+    if current is None:
+        return []
+    rows = WorkItem.objects.filter(job=job, generation=current.number, state__in=SETTLED)
+    return [
+        {
+            "slot_genome": row.genome,
+            "fitness": (row.outcome or {})["fitness"],
+            "reason": (row.outcome or {}).get("reason"),
+            "held_out_psnr": (row.outcome or {}).get("held_out_psnr"),
+        }
+        for row in rows.order_by("updated_at", "id")
+    ]
+
+
+def _current(job: Job) -> dict[str, Any] | None:
+    """The fit that reported last, while the job runs."""
+    if job.state in _STANDS_STILL:
+        return None
+    kinds = (EventKind.PROGRESS, EventKind.FINAL_PROGRESS)
+    event = Event.objects.filter(job=job, kind__in=kinds).order_by("-number").first()
+    return None if event is None else {**event.data, "final": event.kind == EventKind.FINAL_PROGRESS}
+
+
+def _latest(job: Job, kind: EventKind) -> dict[str, Any] | None:
+    event = Event.objects.filter(job=job, kind=kind).order_by("-number").first()
+    return None if event is None else event.data
+
+
+def _preview_url(job: Job, digest: str) -> str | None:
+    return reverse("job_preview", kwargs={"job_id": job.pk, "digest": digest}) if digest else None

@@ -1,0 +1,103 @@
+"""A request becomes a job: checked whole before anything is queued, so that a job that runs can run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from django.contrib.auth.models import User
+from django.db import transaction
+from numpy.typing import NDArray
+from PIL import Image
+
+from nasdip_engine.errors import MaskError, PictureError
+from nasdip_engine.framing import final_frame
+from nasdip_engine.search.settings import settings_for
+from nasdip_engine.seeding import Seeds
+from nasdip_engine.task import Task
+from webapp.pictures import storage
+from webapp.pictures.models import Picture, PictureKind
+from webapp.restorations import events, notify
+from webapp.restorations.events import EventKind
+from webapp.restorations.models import Job, WorkItem
+from webapp.restorations.states import ItemKind
+
+__all__ = ["OPEN_KEY", "submit"]
+
+OPEN_KEY = "open"
+
+
+def submit(
+    owner: User,
+    *,
+    picture: Picture,
+    mask_digest: str | None,
+    task: str,
+    factor: int = 1,
+    preset: str = "preview",
+    seed: int = 0,
+    share: bool = False,
+    overrides: Mapping[str, Any] | None = None,
+    idempotency_key: str | None = None,
+    name: str | None = None,
+) -> Job:
+    """Queue a restoration of the owner's picture.
+
+    mask_digest: stored grey PNG of the picture's size, >= 128 known; for in-painting only.  The same
+    `idempotency_key` of one owner gives the job that it gave before.  Raises the engine's InvalidInput, its
+    `field` naming what was wrong.
+    """
+    if idempotency_key is not None:
+        before = Job.objects.filter(owner=owner, idempotency_key=idempotency_key).first()
+        if before is not None:
+            return before
+    if picture.owner_id != owner.pk or picture.kind != PictureKind.PICTURE:
+        raise PictureError("this is not one of your pictures", field="picture")
+    asked = Task(task, factor)  # type: ignore[arg-type]  # the text is checked by Task itself
+    settings = settings_for(preset, asked, overrides)
+    seeds = Seeds.from_seed(seed)
+    known = None if mask_digest is None else _known(mask_digest)
+    _check_frame(picture, known, asked)
+    with transaction.atomic():
+        job = Job.objects.create(
+            owner=owner,
+            picture=picture,
+            name=(name or picture.name)[:255],
+            task=asked.kind.value,
+            factor=asked.factor,
+            preset=preset,
+            seed=seed,
+            share=share,
+            settings=settings.to_json(),
+            seeds=seeds.to_json(),
+            mask_digest=mask_digest or "",
+            share_to_fill=None if known is None else float(1.0 - known.mean()),
+            device_class=settings.device_class,
+            idempotency_key=idempotency_key,
+        )
+        WorkItem.objects.create(job=job, kind=ItemKind.OPEN, key=OPEN_KEY, device_class=job.device_class)
+        events.append(job.pk, EventKind.QUEUED)
+        notify.look()
+    job.refresh_from_db()
+    return job
+
+
+def _known(mask_digest: str) -> NDArray[np.bool_]:
+    """The stored mask, bool (h, w), True = known."""
+    try:
+        with storage.open_file(mask_digest) as stream, Image.open(stream, formats=("PNG",)) as image:
+            return np.asarray(image.convert("L")) >= 128
+    except (OSError, ValueError) as error:
+        raise MaskError("the mask is not there any more; draw or upload it again", field="mask") from error
+
+
+def _check_frame(picture: Picture, known: NDArray[np.bool_] | None, task: Task) -> None:
+    """Refuse sizes and masks that can't be restored, by the engine's own rule; it looks at no pixel value."""
+    blank = np.broadcast_to(np.zeros((1, 1, 3), np.uint8), (picture.height, picture.width, 3))
+    try:
+        final_frame(blank, known, task)
+    except PictureError as error:
+        raise PictureError(str(error), field="factor" if task.factor > 1 else "picture") from error
+    except MaskError as error:
+        raise MaskError(str(error), field="mask") from error

@@ -1,0 +1,121 @@
+"""One restoration: followed while it runs, shown when it is done."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import PurePath
+from typing import Any
+from uuid import UUID
+
+from django.contrib.auth.decorators import login_required
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.urls import reverse
+from django.views.decorators.http import require_safe
+
+from webapp.restorations.access import job_for
+from webapp.restorations.models import Job
+from webapp.restorations.states import JobState
+from webapp.restorations.words import count_words, duration_words, task_words
+
+__all__ = ["download_name", "job"]
+
+NO_DIGEST = "0" * 64
+# Below this many decibels two methods are called equal.
+SAME_DB = 0.05
+
+
+@dataclass(frozen=True)
+class MethodRow:
+    """One line of the table of figures; show: what its button puts under the slider."""
+
+    name: str
+    psnr: float | None
+    wins: bool = False
+    show: str = ""
+
+
+def download_name(row: Job) -> str:
+    """NAME_restored.png, NAME being the upload's without its ending."""
+    return f"{PurePath(row.name).stem or 'picture'}_restored.png"
+
+
+@login_required
+@require_safe
+def job(request: HttpRequest, job_id: UUID) -> HttpResponse:
+    """The live page while the job is under way, the result when it is done."""
+    row = job_for(request.user, job_id)
+    if row.state == JobState.DONE:
+        return render(request, "restorations/result.html", result_context(row))
+    shown = {
+        "job": row,
+        "task_words": task_words(row),
+        "preview_template": reverse("job_preview", args=[row.pk, NO_DIGEST]),
+    }
+    return render(request, "restorations/live.html", shown)
+
+
+def result_context(row: Job) -> dict[str, Any]:
+    """What the result page shows of run.json."""
+    run = row.run or {}
+    baseline = run.get("baseline")
+    ours = run["final"]["held_out_psnr"]
+    return {
+        "job": row,
+        "task_words": task_words(row),
+        "download_name": download_name(row),
+        "input_label": "input",
+        "baseline": baseline,
+        "rows": method_rows(ours, baseline),
+        "verdict": verdict(ours, baseline),
+        "fill_words": fill_words(row.share_to_fill),
+        "facts": facts(row, run),
+        "generations": run["generations"],
+        "best_is_starter": run["best_is_starter"],
+    }
+
+
+def method_rows(ours: float, baseline: dict[str, Any] | None) -> list[MethodRow]:
+    """Ours and the reference in the same table, the better one marked, whichever it is."""
+    theirs = baseline.get("held_out_psnr") if baseline else None
+    rows = [MethodRow("this restoration", ours, wins=theirs is not None and ours > theirs + SAME_DB)]
+    if baseline:
+        won = theirs is not None and theirs > ours + SAME_DB
+        rows.append(MethodRow(baseline["method"], theirs, wins=won, show="baseline"))
+    return rows
+
+
+def verdict(ours: float, baseline: dict[str, Any] | None) -> str:
+    """Who won, said plainly; empty where nothing can be compared."""
+    theirs = baseline.get("held_out_psnr") if baseline else None
+    if baseline is None or theirs is None:
+        return ""
+    ahead = ours - theirs
+    name = baseline["method"]
+    if abs(ahead) <= SAME_DB:
+        return f"This restoration and {name} predict the held-out pixels equally well."
+    if ahead > 0:
+        return f"This restoration predicts the held-out pixels {ahead:.2f} dB better than {name}."
+    return f"{name.capitalize()} predicts the held-out pixels {-ahead:.2f} dB better than this restoration."
+
+
+def fill_words(share: float | None) -> str:
+    """How much was filled."""
+    return "" if share is None else f"{100 * share:.2f} % of the picture was filled."
+
+
+def facts(row: Job, run: dict[str, Any]) -> list[tuple[str, str]]:
+    """What the run took, in words."""
+    cost = run["cost"]
+    evaluations = sum(generation["evaluations"] for generation in run["generations"])
+    choice = run["final"]["choice"]
+    return [
+        ("Time", duration_words(cost["seconds"])),
+        ("Networks tried", f"{evaluations} in {len(run['generations'])} generations"),
+        ("Best fitness", f"{run['best_fitness']:.4f}"),
+        ("Iterations", count_words(cost["iterations"])),
+        ("Multiply-adds", count_words(cost["multiply_adds"])),
+        ("Result from", "the mean of the best networks" if choice == "mean" else "one network"),
+        ("Seed", str(row.seed)),
+        ("Preset", row.preset),
+    ]
