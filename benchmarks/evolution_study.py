@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.pictures import Case, astronaut_noise
-from nasdip_engine.framing import final_frame, search_frame
+from benchmarks.starter_study import question
+from nasdip_engine.framing import search_frame
 from nasdip_engine.genome.starters import starters
 from nasdip_engine.local import LocalSearch
 from nasdip_engine.local_run import true_scores
@@ -34,12 +35,13 @@ _ITERATIONS = 200
 
 
 def _question(case: Case, settings: SearchSettings, seed: int) -> Question:
-    task = Task(TaskKind.DENOISE)
-    final = final_frame(case.observation, None, task)
-    return Question(
-        upload=case.observation, icc=None, mask=None, task=task, settings=settings, seeds=Seeds.from_seed(seed), notes=(),
-        final=final, search=search_frame(final, task, settings),
-    )  # fmt: skip
+    asked = question(case)
+    return replace(
+        asked,
+        settings=settings,
+        seeds=Seeds.from_seed(seed),
+        search=search_frame(asked.final, asked.task, settings),
+    )
 
 
 def _settings(**changes: Any) -> SearchSettings:

@@ -15,7 +15,7 @@ COPY webapp webapp
 COPY templates templates
 COPY static static
 
-USER nasdip
+USER 10001
 ENV NASDIP_DATA=/data DJANGO_SETTINGS_MODULE=webapp.config.settings
 VOLUME /data
 EXPOSE 8000

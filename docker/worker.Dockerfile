@@ -21,7 +21,7 @@ COPY nasdip_engine nasdip_engine
 COPY webapp webapp
 COPY gpu_worker gpu_worker
 
-USER nasdip
+USER 10001
 ENV NASDIP_DATA=/data DJANGO_SETTINGS_MODULE=webapp.config.settings
 VOLUME /data
 HEALTHCHECK --interval=20s --timeout=10s --start-period=90s --retries=4 \

@@ -44,7 +44,10 @@ def start_threads(service: Service) -> None:
 
 def _poll(service: Service, interval: float) -> None:
     while not service.stopping.is_set():
-        service.drain()
+        try:
+            service.drain()
+        except Exception:
+            logger.exception("a slot failed; it looks again soon")
         service.stopping.wait(interval)
 
 
@@ -69,6 +72,9 @@ def _beat(service: Service) -> None:
         except (DatabaseError, OSError) as error:
             logger.warning("heartbeat: the database is away (%s)", error)
             connections.close_all()
+        except Exception:
+            # Without this thread nobody would sweep any more, and nothing else would tell.
+            logger.exception("heartbeat: the sweep failed")
         service.stopping.wait(pause)
     connections.close_all()
 

@@ -7,6 +7,7 @@ Batson and Royer 2019) or made part of the hole; the picture that is shown uses 
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -112,8 +113,12 @@ def _non_local_means(observed: FloatArray, hidden: NDArray[np.bool_], _: Degrada
     from skimage.restoration import denoise_nl_means, estimate_sigma  # slow to import
 
     guessed = fill_from_neighbours(observed, hidden) if hidden.any() else observed
-    sigma = float(np.mean(estimate_sigma(observed, channel_axis=-1)))  # type: ignore[no-untyped-call]
-    if sigma == 0:
+    with warnings.catch_warnings():
+        warnings.simplefilter(
+            "ignore", RuntimeWarning
+        )  # the estimate of a picture without detail is not a number
+        sigma = float(np.mean(estimate_sigma(observed, channel_axis=-1)))  # type: ignore[no-untyped-call]
+    if not sigma > 0:
         return guessed
     # Strength 0.7: with the noise known, the best of 0.5 to 1 on a photograph at sigma 25.
     restored = denoise_nl_means(

@@ -16,7 +16,7 @@ from typing import Any
 from nasdip_engine.errors import SettingsError
 from nasdip_engine.genome.genome import MAX_UNITS, REPRESENTATIONS
 from nasdip_engine.genome.starters import starter_multiply_adds_per_pixel
-from nasdip_engine.task import KERNELS, Task
+from nasdip_engine.task import KERNELS, Task, TaskKind
 
 __all__ = ["PRESETS", "SearchSettings", "default_cost_cap", "describe", "settings_for"]
 
@@ -171,7 +171,7 @@ def _checked_number(name: str, value: Any, whole: bool) -> int | float:
 
 
 # Iterations, widths and shares were tuned by benchmarks (docs/benchmarks.md); the caps are multiples of
-# the first starter's price.  Fields that are not named have the defaults above.
+# the 16-filter starter's price.  Fields that are not named have the defaults above.
 PRESETS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {
         "preview": MappingProxyType(
@@ -179,7 +179,7 @@ PRESETS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
                 "population": 12,
                 "generations": 3,
                 "iterations": 150,
-                "final_iterations": 600,
+                "final_iterations": 700,
                 "finalists": 2,
                 "crop": 128,
                 "starter_share": 0.33,
@@ -209,7 +209,8 @@ PRESETS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
         ),
     }
 )
-_CAP_IN_STARTERS = {"preview": 3, "balanced": 3, "thorough": 4}
+_CAP_IN_STARTERS = {"preview": 4.5, "balanced": 4.5, "thorough": 6}
+_LEARNING_RATES = {TaskKind.INPAINT: 0.02}  # a hole gains from larger steps, noise and enlarging lose by them
 
 
 def default_cost_cap(preset: str, units: int, crop: int, input_channels: int) -> int:
@@ -221,7 +222,8 @@ def default_cost_cap(preset: str, units: int, crop: int, input_channels: int) ->
 def settings_for(preset: str, task: Task, overrides: Mapping[str, Any] | None = None) -> SearchSettings:
     """A preset's settings for a task, with some of them set by hand.
 
-    The task's kernel is the settings' kernel; another one in overrides is refused.  iterations given without
+    The learning rate depends on the task.  The task's kernel is the settings' kernel; another one in overrides
+    is refused.  iterations given without
     final_iterations keeps the preset's ratio of the two.  The cost cap follows the units, the crop and the
     input channels unless given.  Raises SettingsError naming the field.
     """
@@ -238,7 +240,10 @@ def settings_for(preset: str, task: Task, overrides: Mapping[str, Any] | None = 
             field="kernel",
         )
     base = PRESETS[preset]
-    values: dict[str, Any] = {**base, "preset": preset, "kernel": task.kernel, "cost_cap": 0, **given}
+    values: dict[str, Any] = {**base, "preset": preset, "kernel": task.kernel, "cost_cap": 0}
+    if task.kind in _LEARNING_RATES:
+        values["learning_rate"] = _LEARNING_RATES[task.kind]
+    values |= given
     settings = SearchSettings(**values)
     if "iterations" in given and "final_iterations" not in given:
         scaled = round(given["iterations"] * base["final_iterations"] / base["iterations"])

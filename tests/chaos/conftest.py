@@ -17,9 +17,8 @@ from webapp.restorations.states import JobState
 
 
 @pytest.fixture(scope="session")
-def databases(tmp_path_factory: pytest.TempPathFactory, django_db_blocker: Any) -> Databases:
-    with django_db_blocker.unblock():
-        return Databases(tmp_path_factory.mktemp("databases"))
+def databases(tmp_path_factory: pytest.TempPathFactory) -> Databases:
+    return Databases(tmp_path_factory.mktemp("databases"))
 
 
 @pytest.fixture(scope="session")

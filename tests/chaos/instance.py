@@ -10,9 +10,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import psutil
 import skimage.data
 from django.contrib.auth.models import User
+from numpy.typing import NDArray
 
 from nasdip_engine.picture import encode_png
 from tests.servers import tethered
@@ -79,6 +81,12 @@ class WorkerProcess:
         return self.process.wait(within)
 
 
+def photograph() -> NDArray[np.uint8]:
+    """A real photograph, uint8 (512, 512, 3)."""
+    pixels: NDArray[np.uint8] = skimage.data.astronaut()
+    return pixels
+
+
 def is_gone(process: psutil.Process) -> bool:
     """Whether the process has ended (a zombie that waits for its parent has)."""
     try:
@@ -126,12 +134,15 @@ class Instance:
         self.workers.append(started)
         return started
 
-    def submit(self, name: str = "alice", **changes: Any) -> Job:
-        """Queue the same small restoration of a photograph."""
+    def submit(self, name: str = "alice", pixels: NDArray[np.uint8] | None = None, **changes: Any) -> Job:
+        """Queue the same small restoration of the same piece of a photograph, but for what is changed."""
+        if pixels is None:
+            pixels = photograph()[100 : 100 + SIDE, 200 : 200 + SIDE]
+        height, width = pixels.shape[:2]
         owner, _ = User.objects.get_or_create(username=name)
-        content = encode_png(skimage.data.astronaut()[100 : 100 + SIDE, 200 : 200 + SIDE])
+        content = encode_png(pixels)
         picture = Picture.objects.create(
-            owner=owner, name="portrait.png", digest=storage.digest_of(content), width=SIDE, height=SIDE
+            owner=owner, name="portrait.png", digest=storage.digest_of(content), width=width, height=height
         )
         storage.put(content)
         asked: dict[str, Any] = {

@@ -160,6 +160,7 @@ def test_two_workers_give_the_same_bits_as_one(
     served = set(WorkItem.objects.filter(job=job).values_list("worker", flat=True))
     assert served == {"one", "two"}
     assert Worker.objects.filter(last_look_at__isnull=False).exists(), "work came by message"
+    assert all("not sent" not in worker.log.read_text() for worker in instance.workers), "no signal was lost"
     assert equals(job, undisturbed)
 
 

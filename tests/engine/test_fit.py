@@ -45,7 +45,10 @@ class Recorder:
 
 
 def run(
-    degradation: Degradation, network: nn.Module | None = None, report: Recorder | None = None, **changes: float
+    degradation: Degradation,
+    network: nn.Module | None = None,
+    report: Recorder | None = None,
+    **changes: float,
 ) -> Fit:
     phenotype = starters(2)[0].phenotype()
     values = {"iterations": 40, "learning_rate": 0.01, "loss": "squared", "average_decay": 0.9, **changes}
@@ -95,15 +98,16 @@ def test_same_generators_same_bits() -> None:
     assert np.array_equal(one.average, other.average)
 
 
-def test_the_average_is_the_bias_corrected_one() -> None:
-    levels = [0.2, 0.8, 0.5, 0.9]
+def test_the_average_reaches_back_an_eighth_of_the_fit_and_no_further_than_its_decay() -> None:
+    levels = [float(level) for level in generator(4, "levels").random(40)]
     recorder = Recorder()
-    run(flat_degradation(128), Scripted(levels), recorder, iterations=4, average_decay=0.9)
-    weighted, weights = 0.0, 0.0
-    for count, level in enumerate(levels):
-        weighted, weights = 0.9 * weighted + 0.1 * level, 0.9 * weights + 0.1
-        assert recorder.averages[count] == pytest.approx(np.full((SIDE, SIDE, 3), weighted / weights), abs=1e-6)
-    assert recorder.averages[0].max() == pytest.approx(0.2)  # no pull towards 0 at the beginning
+    run(flat_degradation(128), Scripted(levels), recorder, iterations=40, average_decay=0.75)
+    mean = 0.0
+    for count, level in enumerate(levels, start=1):
+        kept = min(0.75, max(0.0, 1 - 8 / count))
+        mean = kept * mean + (1 - kept) * level
+        assert recorder.averages[count - 1] == pytest.approx(np.full((SIDE, SIDE, 3), mean), abs=1e-6)
+    assert recorder.averages[0].max() == pytest.approx(levels[0])  # no pull towards 0 at the beginning
 
 
 def test_the_average_at_the_least_held_out_error_is_kept() -> None:
@@ -169,5 +173,7 @@ def test_every_task_runs_through_the_same_code(kind: str, loss: str) -> None:
 
 
 def test_fit_knows_no_task() -> None:
-    names = {node.id for node in ast.walk(ast.parse(inspect.getsource(fit_module))) if isinstance(node, ast.Name)}
+    names = {
+        node.id for node in ast.walk(ast.parse(inspect.getsource(fit_module))) if isinstance(node, ast.Name)
+    }
     assert not {name for name in names if "task" in name.lower()}

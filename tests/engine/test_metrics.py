@@ -35,7 +35,9 @@ def test_psnr_among_some_pixels_sees_no_other() -> None:
 
 
 def test_ssim_is_one_for_equals_and_falls_with_noise() -> None:
-    picture = np.clip(np.add.outer(np.arange(64), np.arange(64))[..., None] * [1, 1, 1], 0, 255).astype(np.uint8)
+    picture = np.clip(np.add.outer(np.arange(64), np.arange(64))[..., None] * [1, 1, 1], 0, 255).astype(
+        np.uint8
+    )
     rng = generator(1, "noise")
     little, much = (
         np.clip(picture + rng.normal(0, sigma, picture.shape), 0, 255).astype(np.uint8) for sigma in (3, 30)
@@ -45,7 +47,7 @@ def test_ssim_is_one_for_equals_and_falls_with_noise() -> None:
 
 
 def test_pictures_of_two_sizes_are_refused_with_both() -> None:
-    with pytest.raises(PictureError, match="40x30.*41x30"):
+    with pytest.raises(PictureError, match=r"40x30.*41x30"):
         psnr(photo(41, 30), photo(40, 30))
-    with pytest.raises(PictureError, match="11 pixels.*40x10"):
+    with pytest.raises(PictureError, match=r"11 pixels.*40x10"):
         ssim(photo(40, 10), photo(40, 10))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -122,7 +123,13 @@ class Instance:
         """SIGTERM, then wait for the end; returns the exit code."""
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(timeout)
+        code = self.process.wait(timeout)
+        note = self.data / "redis-folder"
+        if (
+            note.exists()
+        ):  # a killed supervisor leaves the socket's folder to its next start, which a test may not have
+            shutil.rmtree(note.read_text().strip(), ignore_errors=True)
+        return code
 
     def _says(self, text: str) -> bool:
         assert self.process.poll() is None, f"up ended:\n{self.said()}"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +59,7 @@ def test_the_web_image_has_no_torch() -> None:
 @pytest.mark.parametrize("name", ["web", "worker"])
 def test_images_run_as_nobody_special_and_know_their_health(name: str) -> None:
     words = [word for word, _ in instructions(name)]
-    assert ("USER", "nasdip") in instructions(name)
+    assert ("USER", "10001") in instructions(name)
     assert words.index("USER") < words.index("CMD")
     assert "HEALTHCHECK" in words
     assert not any(arguments.endswith(":latest") for word, arguments in instructions(name) if word == "FROM")
@@ -120,3 +122,11 @@ def test_settings_take_the_environment_of_the_containers(compose: dict[str, Any]
 def filling(name: str, rule: str | None, default: str | None) -> str:
     """What compose puts for ${name}: a value where one is demanded, else the default."""
     return f"{name.lower()}-{'0' * 40}" if rule is not None and rule.startswith(":?") else default or ""
+
+
+@pytest.mark.parametrize("name", ["web", "worker"])
+def test_dockerfiles_are_linted(name: str) -> None:
+    program = Path(sys.executable).with_name("hadolint")
+    ended = subprocess.run([program, DOCKERFILES[name]], capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stdout
+    assert ended.stdout == ""

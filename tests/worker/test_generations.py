@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
-from django.db import connections
+from django.db import connections, transaction
 
 from nasdip_engine.search.search import Converged, first_generation, next_generation
 from tests.worker.cast import SETTINGS, Trouble, drive, outcome_of, queue, record, take, take_one
@@ -72,17 +72,28 @@ def test_two_workers_that_record_the_last_outcomes_together_breed_one_generation
     *early, last, lastest = take()
     for lease in early:
         assert record(lease)
-    barrier, recorded = threading.Barrier(2), []
+    written, commit, recorded = threading.Event(), threading.Event(), []
 
-    def worker(lease: Lease) -> None:
-        outcome = outcome_of(lease)
-        barrier.wait()
-        recorded.append(generations.record(lease, outcome))
+    def first() -> None:
+        with transaction.atomic():
+            recorded.append(record(last))
+            written.set()
+            assert commit.wait(10)
         connections.close_all()
 
-    threads = [threading.Thread(target=worker, args=(lease,)) for lease in (last, lastest)]
-    for thread in threads:
-        thread.start()
+    def second() -> None:
+        recorded.append(record(lastest))
+        connections.close_all()
+
+    # The second worker comes while the first one's outcome is written and not committed: neither can see
+    # that the other's is there, unless one waits for the other.
+    threads = [threading.Thread(target=first), threading.Thread(target=second)]
+    threads[0].start()
+    assert written.wait(10)
+    threads[1].start()
+    threads[1].join(0.5)
+    assert threads[1].is_alive(), "the second waits for the first one's commit"
+    commit.set()
     for thread in threads:
         thread.join()
     assert recorded == [True, True]

@@ -222,6 +222,15 @@ def test_a_crash_while_opening_ends_the_job_with_the_cause(job: Job) -> None:
     assert "SIGILL" in row.reason
 
 
+def test_a_job_that_this_version_cannot_read_fails_and_holds_nobody_up(alice: User) -> None:
+    broken, sound = queue(alice), queue(alice)
+    Job.objects.filter(pk=broken.pk).update(settings=broken.settings | {"colour": 1})
+    assert take_one().job_id == sound.pk
+    row = Job.objects.get(pk=broken.pk)
+    assert row.state == JobState.FAILED
+    assert "colour" in row.reason
+
+
 def test_people_take_turns_and_each_ones_jobs_come_in_order(alice: User, bob: User) -> None:
     first, second, bobs = queue(alice), queue(alice), queue(bob)
     order = turns.order(FINGERPRINT, "cpu")

@@ -127,7 +127,8 @@ def _submit(owner: User, order: JobIn, key: str | None) -> Job:
         factor = DEFAULT_FACTOR if order.factor is None else order.factor
     task = Task(TaskKind(order.task), factor)
     resolved = settings_for(order.preset, task, order.settings).to_json()
-    content = _mask(owner, picture, order)
+    upload = None if order.mask is None else _own_picture(owner, order.mask, "mask")
+    content = _mask(picture, upload, order)
     digest = digest_of(content) if content else None
     wanted = {
         "picture_id": picture.pk,
@@ -150,6 +151,7 @@ def _submit(owner: User, order: JobIn, key: str | None) -> Job:
             owner,
             picture=picture,
             mask_digest=digest,
+            mask_picture=upload,
             task=order.task,
             factor=factor,
             preset=order.preset,
@@ -178,15 +180,14 @@ def _own_picture(owner: User, picture_id: UUID, field: str) -> Picture:
     return picture
 
 
-def _mask(owner: User, picture: Picture, order: JobIn) -> bytes | None:
+def _mask(picture: Picture, upload: Picture | None, order: JobIn) -> bytes | None:
     """The mask's file: the uploaded one, else the drawn one; None for tasks without a hole."""
     if order.task != TaskKind.INPAINT:
-        if order.mask is not None:
+        if upload is not None:
             raise MaskError("only filling a hole (inpaint) takes a mask", field="mask")
         return None
-    if order.mask is not None:
-        mask = _own_picture(owner, order.mask, "mask")
-        return encode_mask(mask_of(picture, mask, invert=order.invert_mask))
+    if upload is not None:
+        return encode_mask(mask_of(picture, upload, invert=order.invert_mask))
     drawing = MaskDrawing.objects.filter(picture=picture).first()
     if drawing is None or not drawing.mask_digest:
         raise MaskError(

@@ -11,7 +11,9 @@ __all__ = ["Discovery", "Judgement", "Verdict"]
 class Discovery(models.Model):
     """One of the best networks of a finished search; `rank` 1 is the one that made the result."""
 
-    job = models.ForeignKey("restorations.Job", on_delete=models.SET_NULL, null=True, related_name="discoveries")
+    job = models.ForeignKey(
+        "restorations.Job", on_delete=models.SET_NULL, null=True, related_name="discoveries"
+    )
     owner = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, related_name="discoveries"
     )
@@ -32,7 +34,9 @@ class Discovery(models.Model):
         constraints = [
             # Recording a finished search twice must change nothing.
             models.UniqueConstraint(fields=["job", "rank"], name="discovery_once"),
-            models.CheckConstraint(condition=models.Q(fitness__gte=0, fitness__lte=1), name="discovery_fitness"),
+            models.CheckConstraint(
+                condition=models.Q(fitness__gte=0, fitness__lte=1), name="discovery_fitness"
+            ),
         ]
 
     def __str__(self) -> str:

@@ -78,8 +78,10 @@ def filtered(found: QuerySet[Discovery], task: str, verdict: str) -> QuerySet[Di
     if task in TASK_WORDS:
         found = found.filter(task=task)
     if verdict == OPEN:
-        return found.filter(latest_verdict__isnull=True)
-    return found.filter(latest_verdict=verdict) if verdict in Judgement.values else found
+        return found.filter(latest_verdict__isnull=True)  # type: ignore[misc]  # an annotation of `discoveries`
+    if verdict in Judgement.values:
+        return found.filter(latest_verdict=verdict)  # type: ignore[misc]
+    return found
 
 
 def card(row: Discovery, shared: bool) -> dict[str, Any]:

@@ -15,6 +15,8 @@ __all__ = ["LARGEST_BODY", "BodyLimit", "ContentSecurityPolicy", "policy"]
 LARGEST_BODY = 64 * 1024 * 1024
 """Bytes of a request: the 50 MB that an upload may have, with room for its multipart frame."""
 
+_MOST_DRAINED = 4
+
 Message = MutableMapping[str, Any]
 
 
@@ -87,6 +89,7 @@ class BodyLimit:
             return
         declared = dict(scope["headers"]).get(b"content-length", b"0")
         if declared.isdigit() and int(declared) > self.limit:
+            await self._drain(receive)
             await self._refuse(send)
             return
         seen = 0
@@ -108,6 +111,15 @@ class BodyLimit:
                 await send(message)
 
         await self.app(scope, counted_receive, guarded_send)
+
+    async def _drain(self, receive: Callable[[], Awaitable[Message]]) -> None:
+        """Read away a body of a few times the limit: many clients look for the answer only when all is sent."""
+        seen = 0
+        while seen < _MOST_DRAINED * self.limit:
+            message = await receive()
+            seen += len(message.get("body", b""))
+            if message["type"] != "http.request" or not message.get("more_body"):
+                return
 
     async def _refuse(self, send: Callable[[Message], Awaitable[None]]) -> None:
         body = (

@@ -104,7 +104,6 @@ X_FRAME_OPTIONS = "DENY"
 
 # --- uploads ----------------------------------------------------------------------------------------------
 UNFINISHED_JOBS = 20  # of one user at a time; the API refuses more
-LARGEST_UPLOAD = 50 * 1024 * 1024
 DATA_UPLOAD_MAX_MEMORY_SIZE = 8 * 1024 * 1024  # strokes travel as JSON; files are counted apart
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 200
 DATA_UPLOAD_MAX_NUMBER_FILES = 5

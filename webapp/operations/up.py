@@ -121,10 +121,12 @@ def prepare_rows(data: Path, url: str, worker_names: Sequence[str]) -> tuple[Acc
 
 
 def give_back(worker: str) -> None:
-    """Give the leases of a worker that is gone back at once, by the sweep's own function."""
+    """Give the leases of a worker that is gone back at once, by the sweep's own function, and forget its row."""
+    from webapp.restorations import workers
     from webapp.restorations.leases import give_back_worker
 
     give_back_worker(worker)
+    workers.gone(worker)
 
 
 def mourn(worker: str) -> None:

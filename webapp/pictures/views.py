@@ -14,6 +14,7 @@ from django.templatetags.static import static
 from django.urls import reverse
 from django.views.decorators.http import require_safe
 
+from nasdip_engine.picture import LIMIT_BYTES
 from nasdip_engine.search.settings import PRESETS
 from nasdip_engine.task import TaskKind
 from webapp.pictures.models import PictureKind
@@ -96,7 +97,7 @@ def new(request: HttpRequest) -> HttpResponse:
         {
             "recent": recent,
             "samples": samples,
-            "largest_upload": settings.LARGEST_UPLOAD,
+            "largest_upload": LIMIT_BYTES,
             "compose_template": reverse("compose", args=[PLACEHOLDER]),
         },
     )

@@ -102,7 +102,7 @@ def _heartbeat_limit(job: Job, plan: Plan, item: WorkItem, kind: ItemKind) -> fl
     """The setting, or twenty times what an iteration should take, whichever is more (reliability, sec. 3)."""
     least = float(site.ENVIRONMENT.heartbeat_seconds)
     if kind not in (ItemKind.EVALUATE, ItemKind.FINISH):
-        return max(least, 60.0)  # steps of NumPy and SciPy send few signs of life
+        return max(least, 600.0)  # one step of SciPy (a biharmonic fill) sends no sign of life
     height, width = pixels_of(job, "search" if kind is ItemKind.EVALUATE else "final")
     price = cost(Genome.parse(item.genome).phenotype(), height, width, plan.settings.input_channels)
     return max(least, 20 * TRAINING_PASSES * price.multiply_adds / SLOWEST_RATE)

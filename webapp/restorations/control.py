@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from nasdip_engine.errors import NasDipError
 from webapp.pictures import storage
-from webapp.pictures.models import MaskDrawing, Picture, PictureKind
+from webapp.pictures.models import MaskDrawing, Picture
 from webapp.restorations import events, notify
 from webapp.restorations.events import EventKind
 from webapp.restorations.generations import advance, begin, exclude
@@ -112,7 +112,7 @@ def delete(job: Job) -> None:
             raise NotPossible(f"A job that is {row.state} can't be deleted; cancel it first.")
         digests = set(JobFile.objects.filter(job=row).values_list("digest", flat=True))
         digests |= {row.mask_digest, row.preview_digest, row.result_digest}
-        picture, mask = row.picture, row.mask_digest
+        picture, mask = row.picture, row.mask_picture
         row.delete()
         digests |= _forget_pictures(picture, mask)
     # After the commit: a file may go only when no row can bring its reference back.
@@ -159,16 +159,22 @@ def _seconds_paused(job: Job) -> float:
     return job.seconds_paused + (timezone.now() - job.paused_at).total_seconds()
 
 
-def _forget_pictures(picture: Picture, mask_digest: str) -> set[str]:
-    """Delete the rows of a picture, drawing and uploaded mask that no job needs; returns their files."""
+def _forget_pictures(picture: Picture, mask: Picture | None) -> set[str]:
+    """Delete the rows of a picture, its drawing and an uploaded mask that no job needs; returns their files."""
     gone: set[str] = set()
-    if not Job.objects.filter(picture=picture).exists():
-        drawing = MaskDrawing.objects.filter(picture=picture).first()
-        gone |= {picture.digest, picture.original_digest, picture.thumbnail_digest}
-        gone |= {drawing.mask_digest} if drawing else set()
-        picture.delete()
-    if mask_digest and not Job.objects.filter(owner=picture.owner_id, mask_digest=mask_digest).exists():
-        for mask in Picture.objects.filter(owner=picture.owner_id, kind=PictureKind.MASK, digest=mask_digest):
-            gone |= {mask.digest, mask.original_digest, mask.thumbnail_digest}
-            mask.delete()
+    if _unused(picture):
+        gone |= set(MaskDrawing.objects.filter(picture=picture).values_list("mask_digest", flat=True))
+        gone |= _forget(picture)
+    if mask is not None and mask != picture and _unused(mask):
+        gone |= _forget(mask)
     return gone
+
+
+def _unused(picture: Picture) -> bool:
+    return not Job.objects.filter(Q(picture=picture) | Q(mask_picture=picture)).exists()
+
+
+def _forget(picture: Picture) -> set[str]:
+    digests = {picture.digest, picture.original_digest, picture.thumbnail_digest}
+    picture.delete()
+    return digests

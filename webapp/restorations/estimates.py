@@ -5,22 +5,19 @@ Estimates are shown and never decide anything about a fitness.
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import Any
 
 from django.db.models import Count, Sum
-from django.db.models.functions import Now
 
 from nasdip_engine.genome.starters import starter_multiply_adds_per_pixel
 from nasdip_engine.search.settings import SearchSettings, describe
-from webapp.restorations.models import Generation, Job, Worker, WorkItem
+from webapp.restorations.models import Generation, Job, WorkItem
 from webapp.restorations.plan import Plan
 from webapp.restorations.states import ItemKind, ItemState, JobState
+from webapp.restorations.workers import alive
 
-__all__ = ["ALIVE_SECONDS", "SLOWEST_RATE", "pixels_of", "rate", "seconds_for", "seconds_left", "slots"]
+__all__ = ["SLOWEST_RATE", "pixels_of", "rate", "seconds_for", "seconds_left", "slots"]
 
-ALIVE_SECONDS = 30
-"""A worker whose heartbeat is older counts as gone."""
 SLOWEST_RATE = 5e8
 """Multiply-adds a second that any core reaches; what the heartbeat limit is reckoned with."""
 USUAL_RATE = 6e9
@@ -38,10 +35,7 @@ def pixels_of(job: Job, which: str) -> tuple[int, int]:
 
 def slots() -> int:
     """Evaluations at once on the workers that are up; 1 where none is."""
-    alive = Worker.objects.filter(
-        heartbeat_at__gt=Now() - timedelta(seconds=ALIVE_SECONDS), out_of_service=""
-    )
-    return alive.aggregate(total=Sum("slots"))["total"] or 1
+    return alive().aggregate(total=Sum("slots"))["total"] or 1
 
 
 def rate(device_class: str = "cpu") -> float | None:
@@ -61,7 +55,7 @@ def rate(device_class: str = "cpu") -> float | None:
 
 def seconds_for(settings: SearchSettings, final_pixels: int) -> float | None:
     """Wall seconds of a whole job on the workers that are up, if nothing else runs; None where none is up."""
-    if not Worker.objects.filter(out_of_service="").exists():
+    if not alive().exists():
         return None
     cost = describe(settings, final_pixels)
     price = starter_multiply_adds_per_pixel(settings.units, settings.crop, settings.input_channels)

@@ -54,10 +54,14 @@ class Bare(TypedDict):
 
 
 class GenerationOpened(TypedDict):
-    """A population was drawn or bred; population: how many genomes it has."""
+    """A population was drawn or bred.
+
+    population: how many genomes it has; networks: how many of them are new to the job and get an `evaluated`.
+    """
 
     generation: int
     population: int
+    networks: int
 
 
 class Evaluated(TypedDict):

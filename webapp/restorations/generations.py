@@ -232,7 +232,7 @@ def _open(job: Job, plan: Plan, generation: engine.Generation) -> None:
     WorkItem.objects.bulk_create(rows.values())
     Job.objects.filter(pk=job.pk).update(generation=generation.number)
     job.generation = generation.number
-    opened = {"generation": generation.number, "population": len(slots)}
+    opened = {"generation": generation.number, "population": len(slots), "networks": len(rows)}
     events.append(job.pk, EventKind.GENERATION_OPENED, opened)
     for row in rows.values():
         if row.outcome is not None:

@@ -7,6 +7,7 @@ fitness, and what only costs another try, is the table in `_judge`.
 
 from __future__ import annotations
 
+import logging
 import secrets
 from collections.abc import Mapping
 from datetime import timedelta
@@ -19,6 +20,7 @@ from django.db.models import F
 from django.db.models.functions import Now
 from django.utils import timezone
 
+from nasdip_engine.errors import NasDipError
 from webapp.restorations import events, notify, turns
 from webapp.restorations.assignments import Lease, assignment
 from webapp.restorations.events import EventKind
@@ -39,6 +41,8 @@ __all__ = [
     "take",
     "wanted",
 ]
+
+logger = logging.getLogger(__name__)
 
 MOST_CRASHES = 2
 """Native crashes in fresh processes after which the item itself is to blame."""
@@ -72,7 +76,14 @@ def take(
     for job_id in turns.order(fingerprint, device_class):
         if len(taken) >= limit:
             break
-        taken += _take_from(job_id, worker, fingerprint, limit - len(taken), device_class)
+        try:
+            taken += _take_from(job_id, worker, fingerprint, limit - len(taken), device_class)
+        except (NasDipError, LookupError, TypeError, ValueError) as error:
+            # Rows that this version can't read would stand first in the queue for ever, before everybody's jobs.
+            logger.exception("job %s can't be served", job_id)
+            with transaction.atomic():
+                if hold(job_id) is not None:
+                    fail(job_id, f"This version can't go on with the job: {type(error).__name__}: {error}")
     return taken
 
 

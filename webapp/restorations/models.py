@@ -47,6 +47,10 @@ class Job(models.Model):
     settings = models.JSONField()
     seeds = models.JSONField()
     mask_digest = models.CharField(max_length=64, blank=True, default="")
+    # The upload that the mask was read from, where it was not drawn: it goes when no job has it any more.
+    mask_picture = models.ForeignKey(
+        "pictures.Picture", null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
+    )
     share_to_fill = models.FloatField(null=True, blank=True)
 
     state = models.CharField(max_length=16, choices=_choices(JobState), default=JobState.QUEUED)

@@ -13,6 +13,7 @@ from webapp.restorations.models import Event, Generation, Job, WorkItem
 from webapp.restorations.states import ENDED, SETTLED, GenerationState, JobState
 from webapp.restorations.transitions import hold
 from webapp.restorations.turns import place_in_queue
+from webapp.restorations.workers import waits_for
 
 __all__ = ["snapshot"]
 
@@ -52,9 +53,11 @@ def _shown(job: Job) -> dict[str, Any]:
         "reason": job.reason,
         "fault_class": job.fault_class,
         "place_in_queue": place_in_queue(job),
+        "waits_for": waits_for(job),
         "generation": job.generation,
         "generations": job.settings["generations"],
         "population": len(current.genomes) if current else job.settings["population"],
+        "networks": _networks(job, current),
         "evaluated": len(evaluated),
         "individuals": evaluated,
         "best_fitness": job.best_fitness,
@@ -83,6 +86,13 @@ def _shown(job: Job) -> dict[str, Any]:
         "seconds_paused": job.seconds_paused,
         "last_event": job.event_number,
     }
+
+
+def _networks(job: Job, current: Generation | None) -> int:
+    """How many networks of the newest generation are new to the job: the others have their fitness already."""
+    if current is None:
+        return int(job.settings["population"])
+    return WorkItem.objects.filter(job=job, generation=current.number).count()
 
 
 def _individuals(job: Job, current: Generation | None) -> list[dict[str, Any]]:

@@ -33,6 +33,7 @@ def submit(
     *,
     picture: Picture,
     mask_digest: str | None,
+    mask_picture: Picture | None = None,
     task: str,
     factor: int = 1,
     preset: str = "preview",
@@ -44,7 +45,8 @@ def submit(
 ) -> Job:
     """Queue a restoration of the owner's picture.
 
-    mask_digest: stored grey PNG of the picture's size, >= 128 known; for in-painting only.  The same
+    mask_digest: stored grey PNG of the picture's size, >= 128 known; for in-painting only; mask_picture:
+    the upload that it was read from, if it was not drawn.  The same
     `idempotency_key` of one owner gives the job that it gave before.  Raises the engine's InvalidInput, its
     `field` naming what was wrong.
     """
@@ -72,6 +74,7 @@ def submit(
             settings=settings.to_json(),
             seeds=seeds.to_json(),
             mask_digest=mask_digest or "",
+            mask_picture=mask_picture,
             share_to_fill=None if known is None else float(1.0 - known.mean()),
             device_class=settings.device_class,
             idempotency_key=idempotency_key,

@@ -6,12 +6,16 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
+from django.db.models import QuerySet
 from django.db.models.functions import Now
 
-from webapp.restorations.models import Worker
+from webapp.restorations.models import Job, Worker
+from webapp.restorations.states import ENDED, JobState
 
-__all__ = ["beat", "forget_old", "gone", "looked", "out_of_service"]
+__all__ = ["ALIVE_SECONDS", "alive", "beat", "forget_old", "gone", "looked", "out_of_service", "waits_for"]
 
+ALIVE_SECONDS = 30
+"""A worker whose heartbeat is older counts as gone."""
 KEPT_DAYS = 1
 
 
@@ -51,6 +55,25 @@ def out_of_service(name: str, reason: str) -> None:
 def gone(name: str) -> None:
     """The worker ended in good order."""
     Worker.objects.filter(name=name).delete()
+
+
+def alive() -> QuerySet[Worker]:
+    """Workers that have been heard of just now and take work."""
+    since = Now() - timedelta(seconds=ALIVE_SECONDS)
+    return Worker.objects.filter(heartbeat_at__gt=since, out_of_service="")
+
+
+def waits_for(job: Job) -> str:
+    """Why no worker that is up can serve the job, as a sentence; "" when one can or need not."""
+    if job.state in ENDED or job.state == JobState.PAUSED:
+        return ""
+    fingerprints = list(alive().values_list("fingerprint", flat=True))
+    if not fingerprints:
+        return "No worker is running; the job goes on as soon as one is."
+    if job.fingerprint is not None and job.fingerprint not in fingerprints and None not in fingerprints:
+        kind = f"{job.fingerprint.get('cpu_model', 'another processor')}, torch {job.fingerprint.get('torch', '?')}"
+        return f"It began on {kind}, and only such a worker gives the same bits; none is running."
+    return ""
 
 
 def forget_old() -> None:

@@ -47,7 +47,7 @@ export function fromSnapshot(snapshot) {
     ended: ENDED.has(snapshot.state),
     generation: snapshot.generation ?? null,
     generations: snapshot.generations ?? 0,
-    population: snapshot.population ?? 0,
+    population: snapshot.networks ?? snapshot.population ?? 0,
     evaluated: snapshot.evaluated ?? 0,
     individuals: (snapshot.individuals ?? []).map(individual),
     curve: snapshot.curve ?? [],
@@ -124,7 +124,7 @@ const CHANGES = {
   generation_opened: (state, event) => ({
     state: state.state === "queued" ? "running" : state.state,
     generation: event.generation,
-    population: event.population ?? state.population,
+    population: event.networks ?? event.population ?? state.population,
     evaluated: 0,
     individuals: [],
     current: null,
