@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from nasdip_engine.errors import InvalidInput, NasDipError
-from nasdip_engine.search.settings import PRESETS
-from nasdip_engine.task import TaskKind
+from nasdip_engine.search.settings import PRESETS, describe, settings_for
+from nasdip_engine.task import Task, TaskKind
 from nasdip_engine.version import VERSION
 
 __all__ = ["main"]
@@ -47,12 +47,8 @@ def _add_question(parser: argparse.ArgumentParser, *, required: bool) -> None:
         help="the mask file has the other convention: bright is to be filled",
     )
     parser.add_argument("--factor", type=int, help="upscale: how many times larger, 2 to 8")
-    parser.add_argument(
-        "--preset", default="preview", help=f"how long to search: {', '.join(PRESETS)} (default preview)"
-    )
-    parser.add_argument(
-        "--seed", type=int, default=0, help="one number that decides every random choice (default 0)"
-    )
+    parser.add_argument("--preset", help=_presets())
+    parser.add_argument("--seed", type=int, help="one number that decides every random choice (default 0)")
     parser.add_argument("--population", type=int, help="individuals a generation, 2 to 1000")
     parser.add_argument("--generations", type=int, help="generations, generation 0 included, 1 to 100")
     parser.add_argument("--iterations", type=int, help="training iterations of a search fit, 1 to 20000")
@@ -61,6 +57,17 @@ def _add_question(parser: argparse.ArgumentParser, *, required: bool) -> None:
         type=int,
         help="limit of the final fit, 1 to 20000 (default: keeps the preset's ratio)",
     )
+
+
+def _presets() -> str:
+    """What each preset costs, for --help: counts that are known beforehand, in words."""
+    told = []
+    for preset in PRESETS:
+        cost = describe(settings_for(preset, Task(TaskKind.DENOISE)))
+        told.append(
+            f"{preset}: {cost['evaluations']} networks, {cost['iterations_x_pixels'] / 1e6:.0f} M iterations x pixels"
+        )
+    return f"how long to search a 256 px picture: {'; '.join(told)}; preview takes about 3 minutes on two cores (default)"
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -113,8 +120,10 @@ def _say(text: str) -> None:
 def _restore(arguments: argparse.Namespace) -> int:
     from nasdip_engine import local_run, question
 
-    asked = question.from_arguments(arguments)
+    if arguments.workers is not None and arguments.workers < 1:
+        raise InvalidInput(f"--workers is {arguments.workers}; allowed is 1 and more")
     question.check_output_folder(arguments.out)
+    asked = question.from_arguments(arguments)
     clean = question.read_reference(arguments.reference, asked)
     for line in asked.notes:
         _say(line)
@@ -131,8 +140,20 @@ def _summary(run: dict[str, Any], folder: Path) -> str:
     if rival:
         text += f" ({rival['method']}: {rival['held_out_psnr']:.2f} dB)"
     if run["reference"]:
-        text += f"; against the reference {run['reference']['psnr']:.2f} dB PSNR, {run['reference']['ssim']:.4f} SSIM"
+        decibels, similarity = run["reference"]["psnr"], run["reference"]["ssim"]
+        shown = "equal to" if decibels is None else f"{decibels:.2f} dB PSNR against"
+        text += f"; {shown} the reference, {similarity:.4f} SSIM"
     return text
+
+
+def _refuse_beside_like(arguments: argparse.Namespace) -> None:
+    """--like brings everything: what else is given would be ignored without a word."""
+    own = ("like", "genome", "reference", "command", "picture")
+    for name, value in vars(arguments).items():
+        if name not in own and value not in (None, False):
+            raise InvalidInput(
+                f"--{name.replace('_', '-')} cannot be given beside --like, which brings its own"
+            )
 
 
 def _evaluate(arguments: argparse.Namespace) -> int:
@@ -140,7 +161,9 @@ def _evaluate(arguments: argparse.Namespace) -> int:
 
     if (arguments.like is None) == (arguments.picture is None):
         raise InvalidInput("name either --like DIR or a PICTURE with --task")
-    if arguments.picture is not None and arguments.task is None:
+    if arguments.like is not None:
+        _refuse_beside_like(arguments)
+    elif arguments.task is None:
         raise InvalidInput("--task is missing: one of " + ", ".join(kind.value for kind in TaskKind))
     question.check_genome(arguments.genome)
     asked = question.from_run(arguments.like) if arguments.like else question.from_arguments(arguments)

@@ -33,7 +33,7 @@ __all__ = [
 
 LARGEST_SIDE = 512
 """Largest side in pixels of a picture that is fitted whole."""
-LARGEST_RESULT = 1024
+LARGEST_RESULT = 2048
 """Largest side in pixels of an enlarged result."""
 SMALLEST_SIDE = 32
 """Smallest side in pixels of an output; deeper networks leave nothing of less."""

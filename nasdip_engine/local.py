@@ -25,6 +25,7 @@ from nasdip_engine.evaluation import Kind, Request, pixel_digest
 from nasdip_engine.framing import Frame, paste
 from nasdip_engine.genome.genome import Genome
 from nasdip_engine.guard import Fault, FaultKind, Host, Limits
+from nasdip_engine.liveness import heartbeat_limit
 from nasdip_engine.question import Question
 from nasdip_engine.search.history import Closed, Generation
 from nasdip_engine.search.search import (
@@ -40,6 +41,7 @@ __all__ = ["CannotGoOn", "LocalSearch"]
 
 Pixels = NDArray[np.uint8]
 Say = Callable[[str], None]
+OnProgress = Callable[[dict[str, Any]], None]
 
 _CRASHES_TO_POISON = 2  # a native crash in two fresh processes is the genome's own doing
 _FAULTS_TO_GIVE_UP = 3  # anything else is the machine's; three times in a row it needs a person
@@ -118,14 +120,19 @@ class LocalSearch:
             self.asked.search.digest, self.asked.task, self.asked.settings, self.asked.seeds, digest
         )
 
-    def run(self, request: Request) -> dict[str, Any]:
+    def run(self, request: Request, on_progress: OnProgress | None = None) -> dict[str, Any]:
         """One request to its outcome, with what may decide a fitness and what may not.
 
         Raises CannotGoOn when the machine, not the genome, is at fault and repeating did not help.
         """
         crashes = faults = 0
         while True:
-            answer = self._host.run(request.to_json(), should_stop=lambda: self._stopping)
+            answer = self._host.run(
+                request.to_json(),
+                on_progress=on_progress,
+                should_stop=lambda: self._stopping,
+                heartbeat_limit=self._heartbeat(request),
+            )
             if not isinstance(answer, Fault):
                 return answer.value
             if answer.kind is FaultKind.CANCELLED:
@@ -141,6 +148,11 @@ class LocalSearch:
                 raise CannotGoOn(
                     f"{what}: {answer.kind}: {answer.detail}; nothing was kept, run it again when the cause is gone"
                 )
+
+    def _heartbeat(self, request: Request) -> float:
+        frame = self.asked.search if request.kind is Kind.EVALUATE else self.asked.final
+        height, width = (side * self.asked.task.factor for side in frame.size)
+        return heartbeat_limit(request.genome, height, width, self.asked.settings.input_channels)
 
     def refusal(self, genome_text: str) -> str | None:
         """Why a genome is not trained: by the settings, or because the owner of a repeated run excluded it."""
@@ -223,7 +235,7 @@ class LocalSearch:
             now = time.monotonic()
             if now - self._last_line >= _SAY_EVERY and pending:
                 self._last_line = now
-                best = max((outcome["fitness"] for outcome in self.outcomes.values()), default=0.0)
+                best = max((outcome["fitness"] for outcome in list(self.outcomes.values())), default=0.0)
                 self._say(
                     f"generation {number + 1} of {self.asked.settings.generations}: {len(genomes) - len(pending)} of "
                     f"{len(genomes)} networks, best fitness {best:.4f}{self._left(number)}"
@@ -254,7 +266,9 @@ class LocalSearch:
         folder = Path(self._folder.name)
         arrays = [folder / f"final-{number}.npy" for number in range(len(networks))]
         futures = [
-            self._pool.submit(self.run, self._request(Kind.FINISH, genome=genome, output=str(array)))
+            self._pool.submit(
+                self.run, self._request(Kind.FINISH, genome=genome, output=str(array)), self._tell_final
+            )
             for genome, array in zip(networks, arrays, strict=True)
         ]
         outcomes = [future.result() for future in futures]
@@ -287,6 +301,15 @@ class LocalSearch:
             "digest": pixel_digest(picture),
         }
         return final, picture
+
+    def _tell_final(self, progress: dict[str, Any]) -> None:
+        now = time.monotonic()
+        if now - self._last_line >= _SAY_EVERY and progress["held_out_psnr"] is not None:
+            self._last_line = now
+            self._say(
+                f"final fit: iteration {progress['iteration']} of at most {progress['of']}, "
+                f"{progress['held_out_psnr']:.2f} dB on held-out observations"
+            )
 
     def baseline(self) -> tuple[dict[str, Any], Pixels]:
         """The task's training-free reference on the same frame: its record and its whole picture."""

@@ -1,10 +1,12 @@
 """What the commands `restore` and `evaluate` make out of one local search: a folder, or one line.
 
-The folder is written whole at the end, `run.json` last: an interrupted or failed run leaves nothing behind.
+The folder is written whole or not at all: an interrupted or failed run leaves nothing behind.
 """
 
 from __future__ import annotations
 
+import math
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -18,7 +20,7 @@ from nasdip_engine.local import CannotGoOn, LocalSearch
 from nasdip_engine.picture import encode_png
 from nasdip_engine.question import Question, save_question
 from nasdip_engine.runfile import build_run, dump_run
-from nasdip_engine.search.search import Ranked, best_of
+from nasdip_engine.search.search import Ranked, best_of, finalists_of
 
 __all__ = ["evaluate_one", "restore_to_folder", "true_scores"]
 
@@ -49,12 +51,14 @@ def _cost(outcomes: Sequence[dict[str, Any]], seconds: float) -> dict[str, Any]:
     }
 
 
-def _against(picture: Pixels, reference: Pixels | None) -> dict[str, float] | None:
+def _against(picture: Pixels, reference: Pixels | None) -> dict[str, float | None] | None:
     if reference is None:
         return None
     from nasdip_engine.restoration.metrics import psnr, ssim
 
-    return {"psnr": psnr(picture, reference), "ssim": ssim(picture, reference)}
+    decibels = psnr(picture, reference)
+    # JSON has no infinity: a picture that equals the reference has no PSNR.
+    return {"psnr": decibels if math.isfinite(decibels) else None, "ssim": ssim(picture, reference)}
 
 
 def restore_to_folder(
@@ -69,14 +73,17 @@ def restore_to_folder(
 
     An interrupted or failed run leaves no files behind.  Raises CannotGoOn.
     """
-    from nasdip_engine.report import write_architecture, write_convergence
-
     began = time.monotonic()
     with LocalSearch(asked, workers=workers, say=say) as search:
         history, records = search.search()
-        ranked = best_of(history, asked.settings)
-        best = _best(ranked)
-        final, restored = search.finish([one.genome for one in ranked[: asked.settings.finalists]])
+        best = _best(best_of(history, asked.settings))
+        height, width = (side * asked.task.factor for side in asked.final.size)
+        finalists = finalists_of(history, asked.settings, height, width)
+        if not finalists:
+            raise CannotGoOn(
+                f"no network found fits {width} x {height} px in memory_limit; take a smaller factor"
+            )
+        final, restored = search.finish([one.genome for one in finalists])
         baseline, rival = search.baseline()
         run = build_run(
             task=asked.task, settings=asked.settings, seeds=asked.seeds, fingerprint=search.fingerprint,
@@ -84,13 +91,28 @@ def restore_to_folder(
             cost=_cost([*search.outcomes.values(), *final["networks"]], time.monotonic() - began),
             reference=_against(restored, reference),
         )  # fmt: skip
-    save_question(asked, folder)
-    (folder / "restored.png").write_bytes(encode_png(restored, icc=asked.icc))
-    (folder / "baseline.png").write_bytes(encode_png(rival, icc=asked.icc))
-    write_convergence(run, folder / "convergence.png")
-    write_architecture(run, folder / "architecture.svg")
-    (folder / "run.json").write_text(dump_run(run), encoding="utf-8")  # last: a folder with it is whole
+    try:
+        _write_whole(asked, folder, run, restored, rival)
+    except OSError as problem:
+        raise CannotGoOn(f"{folder} cannot be written: {problem.strerror}; nothing was kept") from problem
     return run
+
+
+def _write_whole(asked: Question, folder: Path, run: dict[str, Any], restored: Pixels, rival: Pixels) -> None:
+    """Write beside the place where the folder belongs, and move it there when it is whole."""
+    from nasdip_engine.report import write_architecture, write_convergence
+
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as scratch:
+        made = Path(scratch) / "run"
+        made.mkdir()
+        save_question(asked, made)
+        (made / "restored.png").write_bytes(encode_png(restored, icc=asked.icc))
+        (made / "baseline.png").write_bytes(encode_png(rival, icc=asked.icc))
+        write_convergence(run, made / "convergence.png")
+        write_architecture(run, made / "architecture.svg")
+        (made / "run.json").write_text(dump_run(run), encoding="utf-8")
+        made.replace(folder)  # an empty folder gives way
 
 
 def evaluate_one(asked: Question, genome_text: str, *, reference: Pixels | None = None) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,7 +21,7 @@ from nasdip_engine.errors import InvalidInput, MaskError, PictureError, Settings
 from nasdip_engine.framing import Frame, final_frame, search_frame
 from nasdip_engine.genome.genome import Genome
 from nasdip_engine.guard import Host
-from nasdip_engine.picture import decode, encode_png, read_mask, share_to_fill
+from nasdip_engine.picture import decode, encode_mask, encode_png, read_mask, share_to_fill
 from nasdip_engine.runfile import load_run
 from nasdip_engine.search.settings import SearchSettings, settings_for
 from nasdip_engine.seeding import Seeds
@@ -149,9 +150,11 @@ def from_arguments(arguments: argparse.Namespace) -> Question:
         for name in ("population", "generations", "iterations", "final_iterations")
     }
     settings = settings_for(
-        arguments.preset, task, {name: value for name, value in given.items() if value is not None}
+        arguments.preset or "preview",
+        task,
+        {name: value for name, value in given.items() if value is not None},
     )
-    seeds = Seeds.from_seed(arguments.seed)
+    seeds = Seeds.from_seed(0 if arguments.seed is None else arguments.seed)
     with Host("decoder") as host:
         picture = decode(_read(arguments.picture), str(arguments.picture), host)
         height, width = picture.pixels.shape[:2]
@@ -168,7 +171,12 @@ def from_run(folder: Path) -> Question:
     Raises InvalidInput where a file is missing or is not the one that the run was made from.
     """
     run = load_run(folder)
-    task, settings = Task.from_json(run["task"]), SearchSettings.from_json(run["settings"])
+    try:
+        task, settings = Task.from_json(run["task"]), SearchSettings.from_json(run["settings"])
+        seeds = Seeds.from_json(run["seeds"])
+        excluded = frozenset(entry["key"] for entry in run["excluded"])
+    except (KeyError, TypeError, AttributeError) as problem:
+        raise InvalidInput(f"{folder / 'run.json'} is no whole run: {problem!r}") from None
     with Host("decoder") as host:
         picture = decode(_read(folder / "input.png"), str(folder / "input.png"), host)
         height, width = picture.pixels.shape[:2]
@@ -176,9 +184,9 @@ def from_run(folder: Path) -> Question:
         if task.kind is TaskKind.INPAINT:
             file = folder / "mask.png"
             mask = read_mask(_read(file), str(file), (width, height), invert=False, host=host)
-    asked = _framed(picture.pixels, picture.icc, mask, task, settings, Seeds.from_json(run["seeds"]), ())
+    asked = _framed(picture.pixels, picture.icc, mask, task, settings, seeds, ())
     _same_picture(asked.picture_record(), run["picture"], folder)
-    return replace(asked, excluded=frozenset(entry["key"] for entry in run["excluded"]))
+    return replace(asked, excluded=excluded)
 
 
 def _same_picture(found: Mapping[str, Any], recorded: Mapping[str, Any], folder: Path) -> None:
@@ -209,17 +217,21 @@ def check_genome(text: str) -> None:
 
 
 def check_output_folder(folder: Path) -> None:
-    """Raises InvalidInput where a run lies already or a file stands in the way; makes nothing."""
+    """Raises InvalidInput where a run lies already, a file stands in the way or nothing may be written; makes nothing."""
     if folder.exists() and not folder.is_dir():
         raise InvalidInput(f"{folder} is a file; name a folder for the result")
-    if any((folder / name).exists() for name in ("run.json", "input.png", "restored.png")):
-        raise InvalidInput(f"{folder} holds a run already; name another folder")
+    if folder.is_dir() and any(folder.iterdir()):
+        what = "holds a run already" if (folder / "run.json").exists() else "is not empty"
+        raise InvalidInput(f"{folder} {what}; name another folder")
+    above = folder.absolute()
+    while not above.exists():
+        above = above.parent
+    if not above.is_dir() or not os.access(above, os.W_OK):
+        raise InvalidInput(f"{folder} cannot be made: {above} is not a folder that you may write to")
 
 
 def save_question(asked: Question, folder: Path) -> None:
     """Write `input.png` and, with a mask, `mask.png` (white = known): with `run.json` all that a repetition needs."""
-    folder.mkdir(parents=True, exist_ok=True)
     (folder / "input.png").write_bytes(encode_png(asked.upload, icc=asked.icc))
     if asked.mask is not None:
-        white = np.where(asked.mask[..., None], np.uint8(255), np.uint8(0))
-        (folder / "mask.png").write_bytes(encode_png(np.repeat(white, 3, axis=2)))
+        (folder / "mask.png").write_bytes(encode_mask(asked.mask))

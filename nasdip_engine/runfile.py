@@ -22,6 +22,7 @@ from nasdip_engine.version import VERSION
 __all__ = ["FORMAT", "build_run", "dump_run", "load_run"]
 
 FORMAT = 1
+_NEEDED = ("task", "settings", "seeds", "picture", "generations", "final", "excluded", "fingerprint")
 _RECORDED_PACKAGES = ("numpy", "torch", "pillow", "pyvips", "scikit-image")
 
 
@@ -47,7 +48,7 @@ def build_run(
     cost: Mapping[str, Any],
     picture: Mapping[str, Any],
     excluded: Sequence[Mapping[str, Any]] = (),
-    reference: Mapping[str, float] | None = None,
+    reference: Mapping[str, float | None] | None = None,
     baseline: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Put a run together as one JSON value.
@@ -102,7 +103,11 @@ def load_run(folder: Path) -> dict[str, Any]:
         ) from None
     except (OSError, ValueError) as problem:
         raise InvalidInput(f"{path} cannot be read as a run: {problem}") from None
-    if not isinstance(run, dict) or run.get("format") != FORMAT:
+    if isinstance(run, dict) and run.get("format") == FORMAT:
+        missing = [name for name in _NEEDED if name not in run]
+        if missing:
+            raise InvalidInput(f"{path} is no whole run: {', '.join(missing)} is missing")
+    else:
         raise InvalidInput(
             f"{path} has format {run.get('format') if isinstance(run, dict) else None!r}; this version reads {FORMAT}"
         )

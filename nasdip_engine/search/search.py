@@ -14,7 +14,7 @@ from functools import lru_cache
 from typing import Any
 
 from nasdip_engine.errors import GenomeError, InvalidPhenotype
-from nasdip_engine.genome.cost import multiply_adds_per_pixel
+from nasdip_engine.genome.cost import cost, multiply_adds_per_pixel
 from nasdip_engine.genome.genome import Genome
 from nasdip_engine.genome.starters import starters
 from nasdip_engine.search.evolution import breed, draw_until
@@ -29,6 +29,7 @@ __all__ = [
     "Ranked",
     "best_of",
     "evaluation_key",
+    "finalists_of",
     "first_generation",
     "is_starter",
     "next_generation",
@@ -69,6 +70,11 @@ def _network(text: str, crop: int, input_channels: int) -> tuple[str, float]:
     return phenotype.digest, multiply_adds_per_pixel(phenotype, crop, input_channels)
 
 
+def _memory(text: str, height: int, width: int, input_channels: int) -> float:
+    """Modelled memory in MB of a fit at a size."""
+    return cost(Genome.parse(text).phenotype(), height, width, input_channels).peak_bytes / 1e6
+
+
 def refusal(genome_text: str, settings: SearchSettings) -> str | None:
     """Why a genome gets fitness 0 without training, or None; depends on the two arguments alone."""
     try:
@@ -83,6 +89,9 @@ def refusal(genome_text: str, settings: SearchSettings) -> str | None:
         return str(reason)
     if settings.cost_cap and price > settings.cost_cap:
         return f"over the cost cap: {price:.0f} multiply-adds a pixel, allowed are {settings.cost_cap}"
+    memory = _memory(genome_text, settings.crop, settings.crop, settings.input_channels)
+    if memory > settings.memory_limit:
+        return f"over the memory limit: {memory:.0f} MB by the model, allowed are {settings.memory_limit}"
     return None
 
 
@@ -200,6 +209,22 @@ def best_of(history: Sequence[Closed], settings: SearchSettings) -> list[Ranked]
                     Ranked(text, digest, fitness, price, closed.generation.number, digest in hand_made),
                 )
     return sorted(known.values(), key=lambda one: (-one.fitness, one.multiply_adds_per_pixel, one.digest))
+
+
+def finalists_of(
+    history: Sequence[Closed], settings: SearchSettings, height: int, width: int
+) -> list[Ranked]:
+    """The best networks whose modelled memory at the final output of height x width pixels is within the limit.
+
+    At most `settings.finalists`; empty where no network has a fitness or none fits.
+    """
+    fitting: list[Ranked] = []
+    for one in best_of(history, settings):
+        if _memory(one.genome, height, width, settings.input_channels) <= settings.memory_limit:
+            fitting.append(one)
+        if len(fitting) == settings.finalists:
+            break
+    return fitting
 
 
 @lru_cache(maxsize=16)

@@ -35,6 +35,7 @@ _RANGES: Mapping[str, tuple[float, float]] = MappingProxyType(
         "cull_share": (0.0, 0.5),
         "starter_share": (0.0, 1.0),
         "cost_cap": (0, 10**9),
+        "memory_limit": (64, 10**6),
         "crop": (32, 512),
         "learning_rate": (1e-5, 1.0),
         "average_decay": (0.0, 0.9999),
@@ -64,7 +65,8 @@ class SearchSettings:
 
     generations counts generation 0.  iterations is the length of a search fit, final_iterations the limit of
     the final one, finalists the distinct networks that get one.  cost_cap is in forward multiply-adds for
-    each output pixel at the size of the crop, 0 for none.  crop is in output pixels a side.  redraw: draw
+    each output pixel at the size of the crop, 0 for none.  memory_limit is in MB of modelled memory of one
+    fit.  crop is in output pixels a side.  redraw: draw
     invalid, too expensive and already seen networks again, which the paper does not.  hold_out_share is the
     part of the observations kept out of the loss; average_decay is of the averaged output; jitter is the
     standard deviation of the noise added to z in each iteration.
@@ -82,6 +84,7 @@ class SearchSettings:
     mutation_rate: float = 0.05
     elite_share: float = 0.05
     cull_share: float = 0.05
+    memory_limit: int = 8192
     selection: str = "rank"
     starter_share: float = 0.33
     redraw: bool = True

@@ -235,10 +235,12 @@ def test_the_cap_refuses_exactly_what_is_over_it() -> None:
 
 
 def test_ranking_is_by_fitness_then_price_then_digest_and_each_network_once() -> None:
-    family = [genome.text for genome in starters(5)]
+    cheap, dear, best, other = (encode(plain(5, skip=skip)) for skip in (1, 8, 2, 3))
+    shallow = encode(plain(5, bypassed=1))
+    with_dead_bits = Genome("asym", 5, (*shallow.bits[:-1], 1))  # the last unit is bypassed
+    assert with_dead_bits.phenotype() == shallow.phenotype()
+    family = [genome.text for genome in (cheap, dear, best, shallow, other)]
     twin = family[0]
-    with_dead_bits = Genome("asym", 5, (*starters(5)[3].bits[:-1], 1))  # the last unit is bypassed
-    assert with_dead_bits.phenotype() == starters(5)[3].phenotype()
     history = [
         Closed(Generation(0, tuple(family[:4]), 0), (0.5, 0.5, 0.9, 0.0)),
         Closed(Generation(1, (family[2], twin, with_dead_bits.text, family[4]), 1), (0.9, 0.5, 0.7, 0.0)),
@@ -247,7 +249,7 @@ def test_ranking_is_by_fitness_then_price_then_digest_and_each_network_once() ->
     assert [one.genome for one in ranked] == [family[2], with_dead_bits.text, family[0], family[1]]
     assert [one.generation for one in ranked] == [0, 1, 0, 0]
     assert ranked[2].multiply_adds_per_pixel < ranked[3].multiply_adds_per_pixel
-    assert all(one.starter for one in ranked)
+    assert [one.starter for one in ranked] == [False, True, False, False]  # the shallow one is of the family
 
 
 def test_equal_fitness_and_price_are_ordered_by_digest() -> None:

@@ -44,6 +44,7 @@ def copy(tmp_path: Path) -> Path:
     (root / "nasdip_engine").mkdir()
     shutil.copy(ROOT / "nasdip", root / "nasdip")
     shutil.copy(ROOT / "webapp/operations/install.py", root / "webapp/operations/install.py")
+    (root / "nasdip_engine" / "__init__.py").write_text("")
     (root / "nasdip_engine" / "__main__.py").write_text(TELLS)
     tiny_wheel(tmp_path, "1.0")
     tiny_wheel(tmp_path, "2.0")
@@ -53,7 +54,8 @@ def copy(tmp_path: Path) -> Path:
 
 
 def environment(copy: Path, **more: str) -> dict[str, str]:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("NASDIP_", "PIP_"))}
+    ours = ("NASDIP_", "PIP_", "PYTHONPATH", "PYTHONSAFEPATH")  # what the launcher of this very run has set
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
     return {
         **kept,
         "PIP_NO_INDEX": "1",

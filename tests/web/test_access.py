@@ -86,7 +86,7 @@ ROUTES = {
     "POST /api/v1/samples/{name}": Row(401, 201, 201, 201),
     "GET /api/v1/presets": API,
     "POST /api/v1/jobs": Row(
-        401, 202, 422, 422, {"picture": "{picture_id}", "task": "denoise", "settings": SMALL}
+        401, 202, 404, 404, {"picture": "{picture_id}", "task": "denoise", "settings": SMALL}
     ),
     "GET /api/v1/jobs": API,
     "GET /api/v1/jobs/{job_id}": OWN,

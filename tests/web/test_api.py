@@ -100,9 +100,7 @@ def test_the_drawn_mask_is_used_where_none_is_named(
         ({"seed": "x"}, "seed"),
         ({"share": "maybe"}, "share"),
         ({"picture": "x"}, "picture"),
-        ({"picture": str(uuid.uuid4())}, "picture"),
         ({"task": "inpaint"}, "mask"),
-        ({"task": "inpaint", "mask": str(uuid.uuid4())}, "mask"),
         ({"mask": str(uuid.uuid4())}, "mask"),
         ({"colour": "red"}, "colour"),
         ({"name": "a\0b"}, "name"),
@@ -159,12 +157,17 @@ def test_a_larger_picture_waits_for_the_next_release(alice: User, api: Callable[
 def test_another_s_picture_can_t_be_restored(
     alice: User, bob: User, api: Callable[[User], Api], picture: Picture
 ) -> None:
-    answer = refused(api(bob)("POST", "jobs", order(picture)), 422, "picture")
+    answer = refused(api(bob)("POST", "jobs", order(picture)), 404, "picture")
     nobody_s = refused(
-        api(bob)("POST", "jobs", order(picture) | {"picture": str(uuid.uuid4())}), 422, "picture"
+        api(bob)("POST", "jobs", order(picture) | {"picture": str(uuid.uuid4())}), 404, "picture"
     )
     # Both say the same of an id: whether it exists can't be told from the answer.
     assert re.sub("[0-9a-f-]{36}", "", answer["detail"]) == re.sub("[0-9a-f-]{36}", "", nobody_s["detail"])
+
+
+def test_a_mask_that_is_not_there(alice: User, api: Callable[[User], Api], picture: Picture) -> None:
+    refused(api(alice)("POST", "jobs", order(picture, task="inpaint", mask=str(uuid.uuid4()))), 404, "mask")
+    assert not Job.objects.exists()
 
 
 def test_body_that_is_no_json(alice: User, api: Callable[[User], Api]) -> None:

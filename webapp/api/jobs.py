@@ -27,7 +27,7 @@ from webapp.pictures.intake import digest_of, mask_of
 from webapp.pictures.models import MaskDrawing, Picture
 from webapp.pictures.serving import png_response
 from webapp.restorations import control, events, submission
-from webapp.restorations.access import job_for, visible_to
+from webapp.restorations.access import job_for, picture_for, visible_to
 from webapp.restorations.snapshot import snapshot
 from webapp.restorations.states import ENDED, JobState
 from webapp.restorations.turns import place_in_queue
@@ -127,7 +127,7 @@ def _submit(owner: User, order: JobIn, key: str | None) -> Job:
         factor = DEFAULT_FACTOR if order.factor is None else order.factor
     task = Task(TaskKind(order.task), factor)
     resolved = settings_for(order.preset, task, order.settings).to_json()
-    upload = None if order.mask is None else _own_picture(owner, order.mask, "mask")
+    upload = _uploaded_mask(owner, order)
     content = _mask(picture, upload, order)
     digest = digest_of(content) if content else None
     wanted = {
@@ -174,17 +174,23 @@ def _submit(owner: User, order: JobIn, key: str | None) -> Job:
 
 
 def _own_picture(owner: User, picture_id: UUID, field: str) -> Picture:
-    picture = Picture.objects.filter(pk=picture_id, owner=owner).first()
-    if picture is None:
-        raise ProblemError(422, f"You have no picture {picture_id}.", field=field)
-    return picture
+    try:
+        return picture_for(owner, picture_id)
+    except Http404 as error:  # the same answer for a stranger's and for one that never was, and which field
+        raise ProblemError(404, str(error), field=field) from None
+
+
+def _uploaded_mask(owner: User, order: JobIn) -> Picture | None:
+    if order.mask is None:
+        return None
+    if order.task != TaskKind.INPAINT:
+        raise MaskError("only filling a hole (inpaint) takes a mask", field="mask")
+    return _own_picture(owner, order.mask, "mask")
 
 
 def _mask(picture: Picture, upload: Picture | None, order: JobIn) -> bytes | None:
     """The mask's file: the uploaded one, else the drawn one; None for tasks without a hole."""
     if order.task != TaskKind.INPAINT:
-        if upload is not None:
-            raise MaskError("only filling a hole (inpaint) takes a mask", field="mask")
         return None
     if upload is not None:
         return encode_mask(mask_of(picture, upload, invert=order.invert_mask))

@@ -30,24 +30,32 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 
 class UnderPrefix:
-    """Sockets under NASDIP_PATH_PREFIX: the routes know nothing of it, whether or not the proxy strips it."""
+    """One form of address under NASDIP_PATH_PREFIX, whether or not the proxy strips it.
+
+    Django takes the prefix off by itself and wants it there, since `next=` and redirects begin with it; the
+    routes of the sockets know nothing of it.
+    """
 
     def __init__(self, app: Callable[[Scope, Receive, Send], Awaitable[None]], prefix: str) -> None:
         self.app = app
         self.prefix = prefix
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the connection on with the path that the routes know."""
-        scope = dict(scope, root_path="", path=scope["path"].removeprefix(self.prefix))
-        await self.app(scope, receive, send)
+        """Pass the connection on with the path that the application knows."""
+        path: str = scope["path"]
+        if path == self.prefix or path.startswith(f"{self.prefix}/"):
+            path = path[len(self.prefix) :]
+        if scope["type"] == "http":
+            path = self.prefix + path
+        await self.app(dict(scope, root_path="", path=path), receive, send)
 
 
+PREFIX = settings.FORCE_SCRIPT_NAME or ""
 application = ProtocolTypeRouter(
     {
-        "http": BodyLimit(pages),
+        "http": UnderPrefix(BodyLimit(pages), PREFIX),
         "websocket": UnderPrefix(
-            AllowedHostsOriginValidator(AuthMiddlewareStack(URLRouter(websocket_urlpatterns))),
-            settings.FORCE_SCRIPT_NAME or "",
+            AllowedHostsOriginValidator(AuthMiddlewareStack(URLRouter(websocket_urlpatterns))), PREFIX
         ),
     }
 )

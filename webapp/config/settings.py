@@ -39,7 +39,7 @@ if (BASE_DIR / "webapp" / "operations" / "management").is_dir():
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "webapp.config.security.ContentSecurityPolicy",
-    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "webapp.config.static_files.StaticFiles",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -110,8 +110,10 @@ DATA_UPLOAD_MAX_NUMBER_FILES = 5
 FILE_UPLOAD_MAX_MEMORY_SIZE = 2 * 1024 * 1024
 
 # --- static files: served by the web process itself; names are stable, the browser revalidates -----------
-STATIC_URL = "static/"
-STATICFILES_DIRS = [BASE_DIR / "static"] if (BASE_DIR / "static").is_dir() else []
+STATIC_URL = f"{ENVIRONMENT.path_prefix}/static/"
+# What the middleware compares with: Django has taken the prefix off by then.
+WHITENOISE_STATIC_PREFIX = "/static/"
+STATICFILES_DIRS = [BASE_DIR / "static"]
 WHITENOISE_USE_FINDERS = True
 WHITENOISE_AUTOREFRESH = DEBUG
 WHITENOISE_MAX_AGE = 0

@@ -13,6 +13,6 @@ urlpatterns = [
     path("", include("webapp.architectures.urls")),
     path("", include("webapp.operations.urls")),
     path("api/v1/", api.urls),
-    path("accounts/", include("allauth.urls")),
+    path("accounts/", include("webapp.accounts.urls")),
     path("admin/", admin.site.urls),
 ]

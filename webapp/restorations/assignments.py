@@ -8,18 +8,15 @@ from uuid import UUID
 
 from django.conf import settings as site
 
-from nasdip_engine.genome.cost import cost
-from nasdip_engine.genome.genome import Genome
+from nasdip_engine.liveness import heartbeat_limit
 from webapp.pictures import storage
-from webapp.restorations.estimates import SLOWEST_RATE, pixels_of
+from webapp.restorations.estimates import pixels_of
 from webapp.restorations.models import Job, WorkItem
 from webapp.restorations.plan import Plan
 from webapp.restorations.states import ItemKind, ItemState
 
 __all__ = ["Lease", "assignment"]
 
-TRAINING_PASSES = 3
-"""An iteration of training costs about three forward passes."""
 
 
 @dataclass(frozen=True)
@@ -99,10 +96,8 @@ def _upload(job: Job) -> dict[str, Any]:
 
 
 def _heartbeat_limit(job: Job, plan: Plan, item: WorkItem, kind: ItemKind) -> float:
-    """The setting, or twenty times what an iteration should take, whichever is more (reliability, sec. 3)."""
+    """The site's setting, or more where an iteration may take long (reliability, sec. 3)."""
+    fits = kind in (ItemKind.EVALUATE, ItemKind.FINISH)
+    height, width = pixels_of(job, "search" if kind is ItemKind.EVALUATE else "final") if fits else (0, 0)
     least = float(site.ENVIRONMENT.heartbeat_seconds)
-    if kind not in (ItemKind.EVALUATE, ItemKind.FINISH):
-        return max(least, 600.0)  # one step of SciPy (a biharmonic fill) sends no sign of life
-    height, width = pixels_of(job, "search" if kind is ItemKind.EVALUATE else "final")
-    price = cost(Genome.parse(item.genome).phenotype(), height, width, plan.settings.input_channels)
-    return max(least, 20 * TRAINING_PASSES * price.multiply_adds / SLOWEST_RATE)
+    return heartbeat_limit(item.genome if fits else None, height, width, plan.settings.input_channels, least)

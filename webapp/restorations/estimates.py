@@ -16,12 +16,12 @@ from webapp.restorations.plan import Plan
 from webapp.restorations.states import ItemKind, ItemState, JobState
 from webapp.restorations.workers import alive
 
-__all__ = ["SLOWEST_RATE", "pixels_of", "rate", "seconds_for", "seconds_left", "slots"]
+__all__ = ["guess", "pixels_of", "rate", "seconds_for", "seconds_left", "slots"]
 
-SLOWEST_RATE = 5e8
-"""Multiply-adds a second that any core reaches; what the heartbeat limit is reckoned with."""
 USUAL_RATE = 6e9
-"""The same as a first guess, before anything was measured (one core of an AVX2 machine)."""
+"""Forward multiply-adds x iterations a second of one core: a first guess, before anything was measured."""
+TYPICAL_PRICE = 2.5
+"""What the networks of a search cost on average, in prices of the plain starter (docs/results/preview.md)."""
 MEASURED_ITEMS = 100
 
 _TRAINED = {ItemKind.EVALUATE, ItemKind.FINISH}
@@ -57,10 +57,14 @@ def seconds_for(settings: SearchSettings, final_pixels: int) -> float | None:
     """Wall seconds of a whole job on the workers that are up, if nothing else runs; None where none is up."""
     if not alive().exists():
         return None
-    cost = describe(settings, final_pixels)
+    return guess(settings, final_pixels, slots(), rate(settings.device_class) or USUAL_RATE)
+
+
+def guess(settings: SearchSettings, final_pixels: int, at_once: int, speed: float = USUAL_RATE) -> float:
+    """Wall seconds of a job with so many evaluations at once, each at `speed`; reads no rows."""
     price = starter_multiply_adds_per_pixel(settings.units, settings.crop, settings.input_channels)
-    speed = rate(settings.device_class) or USUAL_RATE
-    return cost["iterations_x_pixels"] * price / speed / slots()
+    work = describe(settings, final_pixels)["iterations_x_pixels"] * price * TYPICAL_PRICE
+    return work / speed / at_once
 
 
 def seconds_left(job: Job) -> float | None:

@@ -12,7 +12,7 @@ from uuid import UUID
 from django.utils import timezone
 
 from nasdip_engine.search.history import Closed
-from nasdip_engine.search.search import best_of
+from nasdip_engine.search.search import best_of, finalists_of
 from webapp.restorations import events, notify
 from webapp.restorations.assignments import finished
 from webapp.restorations.events import EventKind
@@ -42,6 +42,15 @@ def open_finals(job: Job, plan: Plan, history: Sequence[Closed]) -> None:
     if not ranked:
         fail(job.pk, "No network of the search could be trained on this picture: every fitness is 0.")
         return
+    final = (job.frames or {})["final"]
+    height, width = final["height"] * plan.task.factor, final["width"] * plan.task.factor
+    finalists = finalists_of(history, plan.settings, height, width)
+    if not finalists:
+        fail(
+            job.pk,
+            f"No network of the search fits {width} x {height} pixels in memory; take a smaller factor.",
+        )
+        return
     best = ranked[0]
     Job.objects.filter(pk=job.pk).update(best_genome=best.genome, best_fitness=best.fitness)
     rows = [
@@ -52,7 +61,7 @@ def open_finals(job: Job, plan: Plan, history: Sequence[Closed]) -> None:
             genome=one.genome,
             device_class=job.device_class,
         )
-        for one in ranked[: plan.settings.finalists]
+        for one in finalists
     ]
     rows.append(WorkItem(job=job, kind=ItemKind.BASELINE, key=BASELINE_KEY, device_class=job.device_class))
     WorkItem.objects.bulk_create(rows)
