@@ -147,6 +147,7 @@ export class EventStream {
       const reached = await this.fetchMissing();
       if (this.stopped || this.socket?.readyState === WebSocket.OPEN) return;
       this.say(reached ? "polling" : "offline");
+      if (reached && failures > 0) this.openSocket(); // the site is back: sockets may open again, too
       this.later("poll", reached ? POLL_EVERY : wait, () => this.poll(reached ? 0 : failures + 1));
     });
   }

@@ -105,7 +105,7 @@ class UploadPage {
     if (file.size > this.largest) {
       showProblem(
         place,
-        new Problem(`${file.name || "The picture"} has ${megabytes(file.size)}; this site takes up to 50 MB.`, {
+        new Problem(`${file.name || "The picture"} has ${megabytes(file.size)}; this site takes up to ${Math.round(this.largest / 1_000_000)} MB.`, {
           safe: "Nothing was sent.",
           remedy: "Save it with fewer pixels or as JPEG, then choose it again.",
         }),

@@ -80,6 +80,20 @@ def test_known_pixels_are_the_uploads_to_the_last_bit_and_the_hole_is_filled(
     assert "3.91 % of the picture will be filled" in run.err
 
 
+def test_an_inverted_mask_file_gives_the_same_run(
+    run_of: Callable[[str], Run], photographs: Path, tmp_path: Path
+) -> None:
+    run = run_of("inpaint")
+    inverted, out = tmp_path / "inverted.png", tmp_path / "out"
+    Image.fromarray(255 - np.asarray(Image.open(photographs / "mask.png"))).save(inverted)
+    more = ["--task", "inpaint", "--mask", inverted, "--invert-mask", *SMALL]
+    ended = nasdip("restore", photographs / "holed.png", *more, "--out", out)
+    assert ended.code == 0, ended.err
+    assert "3.91 % of the picture will be filled" in ended.err
+    assert json.loads((out / "run.json").read_text())["final"] == run.json["final"]
+    assert (out / "mask.png").read_bytes() == (run.folder / "mask.png").read_bytes()
+
+
 def test_progress_tells_generation_best_fitness_and_time_left(run_of: Callable[[str], Run]) -> None:
     lines = run_of("denoise").err.splitlines()
     closed = [line for line in lines if "closed" in line]

@@ -16,8 +16,9 @@ from django.views.decorators.http import require_safe
 
 from nasdip_engine.picture import LIMIT_BYTES
 from nasdip_engine.search.settings import PRESETS
-from nasdip_engine.task import TaskKind
-from webapp.pictures.models import PictureKind
+from nasdip_engine.task import Task, TaskKind
+from webapp.pictures.models import Picture, PictureKind
+from webapp.pictures.sizes import FACTORS, LIMITS, refusal
 from webapp.restorations.access import picture_for, pictures_of
 from webapp.restorations.words import TASK_WORDS
 
@@ -26,7 +27,6 @@ __all__ = ["compose", "landing", "new"]
 # Pages fill a real id in where this one stands.
 PLACEHOLDER = UUID(int=0)
 RECENT_PICTURES = 8
-FACTORS = range(2, 9)
 USUAL_FACTOR = 4
 BEFORE, AFTER = Path("static/samples/denoise.png"), Path("static/samples/denoise_restored.png")
 
@@ -49,6 +49,17 @@ class TaskChoice:
     value: str
     title: str
     about: str
+    refused: str = ""
+    """Why this picture can't have it, as a sentence; "" where it can."""
+
+
+@dataclass(frozen=True)
+class FactorChoice:
+    """One factor of enlarging; `fits`: whether this picture's result is within the limits."""
+
+    value: int
+    fits: bool
+    chosen: bool
 
 
 @dataclass(frozen=True)
@@ -61,11 +72,40 @@ class SampleCard:
     image: str
 
 
-def tasks() -> list[TaskChoice]:
-    """The tasks in the order in which pages offer them."""
+def tasks(picture: Picture) -> list[TaskChoice]:
+    """The tasks in the order in which pages offer them, each with the reason if this picture can't have it."""
     return [
-        TaskChoice(kind.value, TASK_WORDS[kind].capitalize(), about) for kind, about in ABOUT_TASK.items()
+        TaskChoice(
+            kind.value,
+            TASK_WORDS[kind].capitalize(),
+            about,
+            refusal(picture.width, picture.height, Task(kind, _least_factor(picture, kind))),
+        )
+        for kind, about in ABOUT_TASK.items()
     ]
+
+
+def _fitting(picture: Picture) -> list[int]:
+    """The factors by which this picture can be enlarged."""
+    return [
+        factor
+        for factor in FACTORS
+        if not refusal(picture.width, picture.height, Task(TaskKind.UPSCALE, factor))
+    ]
+
+
+def _least_factor(picture: Picture, kind: TaskKind) -> int:
+    if kind is not TaskKind.UPSCALE:
+        return 1
+    return next(iter(_fitting(picture)), FACTORS[0])
+
+
+def factors(picture: Picture, asked: str) -> list[FactorChoice]:
+    """The factors with the one that was asked for chosen, or else the usual one, or the nearest below."""
+    fitting = _fitting(picture)
+    wanted = int(asked) if asked.isdecimal() and int(asked) in FACTORS else USUAL_FACTOR
+    chosen = max((factor for factor in fitting if factor <= wanted), default=wanted)
+    return [FactorChoice(factor, factor in fitting, factor == chosen) for factor in FACTORS]
 
 
 @require_safe
@@ -98,6 +138,7 @@ def new(request: HttpRequest) -> HttpResponse:
             "recent": recent,
             "samples": samples,
             "largest_upload": LIMIT_BYTES,
+            "limits": LIMITS,
             "compose_template": reverse("compose", args=[PLACEHOLDER]),
         },
     )
@@ -112,17 +153,18 @@ def compose(request: HttpRequest, picture_id: UUID) -> HttpResponse:
     """
     picture = picture_for(request.user, picture_id)
     asked = request.GET.get("task", "")
-    factor = request.GET.get("factor", "")
+    choices = tasks(picture)
+    possible = [choice.value for choice in choices if not choice.refused]
     return render(
         request,
         "pictures/compose.html",
         {
             "picture": picture,
-            "tasks": tasks(),
-            "chosen_task": asked if asked in set(TaskKind) else TaskKind.DENOISE.value,
+            "tasks": choices,
+            "chosen_task": asked if asked in possible else possible[0],
             "presets": [str(name) for name in PRESETS],
-            "factors": FACTORS,
-            "chosen_factor": int(factor) if factor.isdecimal() and int(factor) in FACTORS else USUAL_FACTOR,
+            "factors": factors(picture, request.GET.get("factor", "")),
+            "limits": LIMITS,
             "job_template": reverse("job", args=[PLACEHOLDER]),
         },
     )

@@ -8,12 +8,14 @@ import { showProblem } from "../notice.js";
 import { Curves } from "./curves.js";
 import { ENDED, decibels, fromSnapshot, reduce, withEarlier, withSnapshot } from "./reducer.js";
 import { showStrip } from "./strip.js";
-import { allowedActs, clock, nowSentence, timeLeft } from "./words.js";
+import { allowedActs, clock, leftSentence, nowSentence } from "./words.js";
 
 /** @typedef {import("./reducer.js").LiveState} LiveState */
 
 const SNAPSHOT_AGAIN = new Set(["queued", "started", "generation_opened", "generation_closed", "finishing", "paused", "resumed"]);
-const QUEUE_LOOK_EVERY = 10_000;
+/** How often (ms) rows are asked for what no event tells: the queue, a missing worker; the time left. */
+const STANDING_LOOK_EVERY = 10_000;
+const MOVING_LOOK_EVERY = 20_000;
 const EARLIER_EVENTS = 150;
 
 const CONNECTIONS = {
@@ -51,6 +53,7 @@ class LivePage {
     this.snapshot = {};
     this.frame = 0;
     this.shownAt = 0;
+    this.lookedAt = performance.now();
     /** @type {Curves | null} */
     this.curves = null;
     this.problems = this.part("[data-problems]");
@@ -148,9 +151,10 @@ class LivePage {
     }
   }
 
-  /** What rows know and events don't carry: place in the queue, time left. */
+  /** What rows know and events don't carry: place in the queue, a missing worker, time left. */
   look() {
     if (this.looking) return;
+    this.lookedAt = performance.now();
     this.looking = request(this.root.dataset.snapshot ?? "")
       .then((snapshot) => this.takeSnapshot(snapshot, false))
       .catch(() => undefined) // the stream already says when the site is away
@@ -178,9 +182,10 @@ class LivePage {
       const ran = (until - Date.parse(started)) / 1000 - (this.snapshot.seconds_paused ?? 0);
       this.part("[data-clock]").textContent = clock(ran);
     }
-    this.part("[data-left]").textContent =
-      moving && state.secondsLeft !== null ? timeLeft(state.secondsLeft - since) : "";
-    if (state.state === "queued" && since * 1000 > QUEUE_LOOK_EVERY) this.look();
+    this.part("[data-left]").textContent = leftSentence(state, since);
+    const stands = state.state === "queued" || state.waitsFor !== "";
+    const every = stands ? STANDING_LOOK_EVERY : MOVING_LOOK_EVERY;
+    if ((stands || moving) && performance.now() - this.lookedAt > every) this.look();
   }
 
   /** @param {string} digest */
@@ -197,6 +202,7 @@ class LivePage {
     word.textContent = state.state;
     root.dataset.state = state.state;
     root.dataset.last = String(state.last);
+    this.part("[data-now]").toggleAttribute("data-waits", state.waitsFor !== "");
     this.part("[data-now]").textContent = nowSentence(state);
     const bar = /** @type {HTMLProgressElement} */ (this.part("[data-whole-progress]"));
     bar.max = Math.max(1, state.generations * state.population);

@@ -19,7 +19,7 @@
  *   individuals: readonly Individual[], curve: readonly CurvePoint[],
  *   bestFitness: number | null, bestGenome: string, bestPsnr: number | null, bestPreview: string, bestOfWhole: boolean,
  *   current: Current | null, place: number | null, secondsLeft: number | null,
- *   baseline: {method: string, psnr: number | null} | null, log: readonly LogLine[],
+ *   waitsFor: string, log: readonly LogLine[],
  * }} LiveState
  */
 
@@ -63,9 +63,7 @@ export function fromSnapshot(snapshot) {
         : null,
     place: snapshot.place_in_queue ?? null,
     secondsLeft: snapshot.seconds_left ?? null,
-    baseline: snapshot.baseline
-      ? { method: snapshot.baseline.method, psnr: snapshot.baseline.held_out_psnr ?? null }
-      : null,
+    waitsFor: snapshot.waits_for ?? "",
     log: [],
   };
 }
@@ -84,15 +82,15 @@ export function reduce(state, event) {
 }
 
 /**
- * A later snapshot brings what events don't carry: place in the queue, time left, and how many networks of the
- * generation have their fitness from an earlier one. What events told stays as they told it.
+ * A later snapshot brings what events don't carry: place in the queue, time left, whether a worker is missing, and how
+ * many networks of the generation have their fitness from an earlier one. What events told stays as they told it.
  * @param {LiveState} state
  * @param {Record<string, any>} snapshot
  * @returns {LiveState}
  */
 export function withSnapshot(state, snapshot) {
   const fresh = fromSnapshot(snapshot);
-  const known = { ...state, place: fresh.place, secondsLeft: fresh.secondsLeft };
+  const known = { ...state, place: fresh.place, secondsLeft: fresh.secondsLeft, waitsFor: fresh.waitsFor };
   if (fresh.last < state.last || fresh.generation !== state.generation) return known;
   return { ...known, evaluated: fresh.evaluated, population: fresh.population, countedUntil: fresh.last };
 }
@@ -120,7 +118,7 @@ export function withEarlier(state, events) {
 /** @type {Record<string, (state: LiveState, event: JobEvent) => Partial<LiveState>>} */
 const CHANGES = {
   queued: () => ({ state: "queued", reason: "", faultClass: "" }),
-  started: () => ({ state: "running", place: null }),
+  started: () => ({ state: "running", place: null, waitsFor: "" }),
   generation_opened: (state, event) => ({
     state: state.state === "queued" ? "running" : state.state,
     generation: event.generation,
@@ -151,11 +149,11 @@ const CHANGES = {
   finishing: () => ({ state: "finishing", current: null }),
   final_progress: (state, event) => ({
     ...(state.state === "queued" ? { state: "finishing", place: null } : {}),
+    waitsFor: "",
     current: progress(event, true),
     bestPreview: event.preview || state.bestPreview,
     bestOfWhole: event.preview ? true : state.bestOfWhole,
   }),
-  baseline: (_state, event) => ({ baseline: { method: event.method, psnr: event.held_out_psnr ?? null } }),
   done: () => ({ state: "done", ended: true }),
   pausing: () => ({ state: "pausing" }),
   paused: (_state, event) => ({
@@ -170,9 +168,13 @@ const CHANGES = {
   failed: (_state, event) => ({ state: "failed", ended: true, reason: event.reason ?? "", current: null }),
 };
 
-/** A job that goes on after a pause says so by its work. @param {LiveState} state @returns {Partial<LiveState>} */
+/**
+ * Work says that a worker is there, and after a pause that the job goes on.
+ * @param {LiveState} state
+ * @returns {Partial<LiveState>}
+ */
 function working(state) {
-  return state.state === "queued" ? { state: "running", place: null } : {};
+  return state.state === "queued" ? { state: "running", place: null, waitsFor: "" } : { waitsFor: "" };
 }
 
 /** Fitness is the held-out PSNR, 10 to 50 dB on 0..1. @param {number | null | undefined} fitness */

@@ -3,6 +3,8 @@
 
 /** @typedef {import("./reducer.js").LiveState} LiveState */
 
+/** States in which a job wants a worker. */
+const WORKED_ON = new Set(["queued", "running", "finishing"]);
 const ORDINALS = ["first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth"];
 
 /** @param {number} generation  from 0 */
@@ -18,9 +20,13 @@ export function clock(seconds) {
   return hours > 0 ? `${hours}:${two(minutes)}:${two(rest)}` : `${minutes}:${two(rest)}`;
 }
 
-/** @param {number | null} seconds */
+/**
+ * The time left as a person says it; a guess that has run out says so.
+ * @param {number | null} seconds  null: nothing of this job was measured yet
+ */
 export function timeLeft(seconds) {
-  if (seconds === null || !Number.isFinite(seconds)) return "";
+  if (seconds === null || !Number.isFinite(seconds)) return "time left: known after the first networks";
+  if (seconds <= 0) return "a little longer than estimated";
   if (seconds < 50) return "less than a minute left";
   const minutes = Math.round(seconds / 60);
   if (minutes < 90) return `about ${minutes} min left`;
@@ -28,12 +34,29 @@ export function timeLeft(seconds) {
 }
 
 /**
- * What is going on, as a sentence.
+ * What stands beside the clock: nothing while nobody works on the job.
+ * @param {LiveState} state
+ * @param {number} since  seconds since the estimate
+ */
+export function leftSentence(state, since) {
+  if (!["running", "finishing"].includes(state.state) || state.waitsFor) return "";
+  return timeLeft(state.secondsLeft === null ? null : state.secondsLeft - since);
+}
+
+/**
+ * What is going on, as a sentence; first why it does not go on, where no worker can serve the job.
  * @param {LiveState} state
  */
 export function nowSentence(state) {
+  const going = goingOn(state);
+  return state.waitsFor && WORKED_ON.has(state.state) ? `${state.waitsFor} ${going}`.trim() : going;
+}
+
+/** @param {LiveState} state */
+function goingOn(state) {
   switch (state.state) {
     case "queued":
+      if (state.waitsFor && (state.place ?? 1) <= 1) return "";
       if (state.place === null) return "Waiting for a worker.";
       return state.place <= 1 ? "Next in the queue." : `Place ${state.place} in the queue.`;
     case "running":

@@ -49,11 +49,6 @@ export class MaskLayer {
     this.refresh({ left: 0, top: 0, right: this.mask.width, bottom: this.mask.height });
   }
 
-  /** Forget the checkpoints: the list before them has changed. */
-  forget() {
-    this.checkpoints = [];
-  }
-
   /**
    * The list has grown by a stroke that is already drawn; keep a checkpoint now and then.
    * @param {number} count
