@@ -13,7 +13,7 @@ from nasdip_engine.genome.cost import multiply_adds_per_pixel
 from nasdip_engine.genome.genome import Genome, encode
 from nasdip_engine.genome.phenotype import Phenotype, Stage
 
-__all__ = ["plain", "starter_multiply_adds_per_pixel", "starters"]
+__all__ = ["cheapest_starter", "plain", "starter_multiply_adds_per_pixel", "starters"]
 
 _STAGE = Stage(kernel=3, filters=16)
 
@@ -78,3 +78,11 @@ def starters(units: int) -> tuple[Genome, ...]:
 def starter_multiply_adds_per_pixel(units: int, side: int, input_channels: int = 32) -> float:
     """Price of the plain network of 16 filters of 3 x 3: what the cost caps of the presets are multiples of."""
     return multiply_adds_per_pixel(plain(units), side, input_channels)
+
+
+@cache
+def cheapest_starter(units: int, side: int, input_channels: int = 32) -> float:
+    """The least price of a starter in multiply-adds a pixel: no cost cap may be under it."""
+    return min(
+        multiply_adds_per_pixel(genome.phenotype(), side, input_channels) for genome in starters(units)
+    )

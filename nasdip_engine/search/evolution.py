@@ -20,7 +20,7 @@ __all__ = ["breed", "crossover", "draw_until", "mutate", "selection_weights"]
 TOURNAMENT = 3
 """Contestants of one tournament."""
 
-TRIES = 500
+TRIES = 100
 """Draws for one place of a population before what was drawn last is taken as it is."""
 
 Acceptable = Callable[[Genome], bool]

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, fields
 from fractions import Fraction
 from types import MappingProxyType
 from typing import Any
 
 from nasdip_engine.errors import SettingsError
 from nasdip_engine.genome.genome import MAX_UNITS, REPRESENTATIONS
-from nasdip_engine.genome.starters import starter_multiply_adds_per_pixel
+from nasdip_engine.genome.starters import cheapest_starter, starter_multiply_adds_per_pixel
 from nasdip_engine.task import KERNELS, Task, TaskKind
 
 __all__ = ["PRESETS", "SearchSettings", "default_cost_cap", "describe", "settings_for"]
@@ -123,9 +123,13 @@ class SearchSettings:
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> SearchSettings:
-        """The inverse of to_json.  Raises SettingsError for an unknown or a missing field."""
-        names = {field.name for field in fields(cls)}
-        for name in sorted(set(value) ^ names):
+        """The inverse of to_json.  A setting that an older version did not know has its default.
+
+        Raises SettingsError for an unknown field, and for a missing one that has no default.
+        """
+        needed = {field.name for field in fields(cls) if field.default is MISSING}
+        known = {field.name for field in fields(cls)}
+        for name in sorted((set(value) - known) | (needed - set(value))):
             problem = "is unknown" if name in value else "is missing"
             raise SettingsError(f"setting {name!r} {problem}", field=name)
         return cls(**value)
@@ -253,7 +257,20 @@ def settings_for(preset: str, task: Task, overrides: Mapping[str, Any] | None = 
         values["final_iterations"] = min(scaled, int(_RANGES["final_iterations"][1]))
     if "cost_cap" not in given:
         values["cost_cap"] = default_cost_cap(preset, settings.units, settings.crop, settings.input_channels)
-    return SearchSettings(**values)
+    settings = SearchSettings(**values)
+    _check_cap(settings)
+    return settings
+
+
+def _check_cap(settings: SearchSettings) -> None:
+    """Refuse a cap under which no starter is admitted: a search would draw in vain for every place."""
+    least = cheapest_starter(settings.units, settings.crop, settings.input_channels)
+    if settings.redraw and 0 < settings.cost_cap < least:
+        raise SettingsError(
+            f"cost_cap is {settings.cost_cap}; with these units and this crop it must be 0 (none) or at least "
+            f"{math.ceil(least)}, the price of the cheapest starter",
+            field="cost_cap",
+        )
 
 
 def describe(settings: SearchSettings, final_pixels: int = 256 * 256) -> dict[str, int]:

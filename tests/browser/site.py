@@ -51,12 +51,16 @@ def free_port() -> int:
 
 
 class RunningSite:
-    """Started with `start`, ended with `stop`; every process dies with the tests at the latest."""
+    """Started with `start`, ended with `stop`; every process dies with the tests at the latest.
 
-    def __init__(self, folder: Path, redis_url: str) -> None:
+    worker: whether a worker runs beside the web server.  settings: NASDIP_* variables of this site.
+    """
+
+    def __init__(self, folder: Path, redis_url: str, *, worker: bool = True, **settings: str) -> None:
         self.folder = folder
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
+        self.worker = worker
         kept = {name: value for name, value in os.environ.items() if not name.startswith("NASDIP_")}
         self.environment = {
             **kept,
@@ -64,11 +68,18 @@ class RunningSite:
             "NASDIP_REDIS_URL": redis_url,
             "NASDIP_SLOTS": "2",
             "PYTHONPATH": str(ROOT),
+            **settings,
         }
-        self.processes: list[subprocess.Popen[bytes]] = []
+        self.processes: dict[str, subprocess.Popen[bytes]] = {}
 
     def start(self) -> None:
         self.manage("migrate", "--verbosity", "0")
+        if self.worker:
+            self._run("worker", ["-m", "gpu_worker"])
+        self.start_web()
+
+    def start_web(self) -> None:
+        """Start the web server, again on the same port where it was stopped."""
         web = [
             "uvicorn",
             "webapp.config.asgi:application",
@@ -78,18 +89,26 @@ class RunningSite:
             "warning",
         ]
         self._run("web", ["-m", *web, "--timeout-graceful-shutdown", "2"])
-        self._run("worker", ["-m", "gpu_worker"])
         wait_for(self._answers, 60, f"the site to answer:\n{self.log('web')}")
 
+    def stop_web(self) -> None:
+        """End the web server alone: the site is gone, its rows stay."""
+        self._end(self.processes.pop("web"))
+
     def stop(self) -> None:
-        for process in self.processes:
+        for process in self.processes.values():
             process.terminate()
-        for process in self.processes:
-            try:
-                process.wait(10)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait(10)
+        for process in self.processes.values():
+            self._end(process)
+
+    @staticmethod
+    def _end(process: subprocess.Popen[bytes]) -> None:
+        process.terminate()
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait(10)
 
     def manage(self, *words: str, **more: str) -> None:
         """Run a management command of the site to its end."""
@@ -107,20 +126,19 @@ class RunningSite:
         return file.read_text(errors="replace")[-4000:] if file.exists() else ""
 
     def _run(self, name: str, words: list[str]) -> None:
-        with (self.folder / f"{name}.log").open("wb") as log:
-            self.processes.append(
-                subprocess.Popen(
-                    tethered([sys.executable, *words]),
-                    cwd=ROOT,
-                    env=self.environment,
-                    stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=log,
-                )
+        with (self.folder / f"{name}.log").open("ab") as log:
+            self.processes[name] = subprocess.Popen(
+                tethered([sys.executable, *words]),
+                cwd=ROOT,
+                env=self.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
             )
 
     def _answers(self) -> bool:
-        assert all(process.poll() is None for process in self.processes), self.log("web") + self.log("worker")
+        alive = all(process.poll() is None for process in self.processes.values())
+        assert alive, self.log("web") + self.log("worker")
         try:
             with urllib.request.urlopen(self.url, timeout=5) as answer:
                 return bool(answer.status == 200)

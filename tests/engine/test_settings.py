@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nasdip_engine.errors import InvalidInput, NasDipError, SettingsError
-from nasdip_engine.genome.starters import starter_multiply_adds_per_pixel
+from nasdip_engine.genome.starters import cheapest_starter, starter_multiply_adds_per_pixel
 from nasdip_engine.search.settings import PRESETS, SearchSettings, describe, settings_for
 from nasdip_engine.seeding import SEED_LIMIT, Seeds, generator
 from nasdip_engine.task import Task, TaskKind
@@ -73,8 +73,8 @@ def test_whole_numbers_do_where_any_number_does() -> None:
 
 def test_stored_settings_must_be_complete() -> None:
     stored = settings_for("preview", DENOISE).to_json()
-    with pytest.raises(SettingsError, match="'crop' is missing"):
-        SearchSettings.from_json({name: value for name, value in stored.items() if name != "crop"})
+    with pytest.raises(SettingsError, match="'population' is missing"):
+        SearchSettings.from_json({name: value for name, value in stored.items() if name != "population"})
     with pytest.raises(SettingsError, match="'colour' is unknown"):
         SearchSettings.from_json({**stored, "colour": 3})
 
@@ -105,7 +105,23 @@ def test_the_preview_cap_is_a_multiple_of_the_plain_starter(overrides: dict[str,
     settings = settings_for("preview", DENOISE, overrides)
     price = starter_multiply_adds_per_pixel(settings.units, settings.crop, settings.input_channels)
     assert settings.cost_cap == round(4.5 * price)
-    assert settings_for("preview", DENOISE, {**overrides, "cost_cap": 5}).cost_cap == 5
+    assert settings_for("preview", DENOISE, {**overrides, "cost_cap": 10**6}).cost_cap == 10**6
+
+
+def test_a_cap_that_admits_no_starter_is_refused_unless_nothing_is_drawn_again() -> None:
+    with pytest.raises(SettingsError, match="cheapest starter") as refused:
+        settings_for("preview", DENOISE, {"cost_cap": 1})
+    assert refused.value.field == "cost_cap"
+    least = math.ceil(cheapest_starter(5, 128))
+    assert settings_for("preview", DENOISE, {"cost_cap": least}).cost_cap == least
+    assert settings_for("preview", DENOISE, {"cost_cap": 0}).cost_cap == 0
+    assert settings_for("preview", DENOISE, {"cost_cap": 1, "redraw": False}).cost_cap == 1
+
+
+def test_settings_of_an_older_version_have_the_defaults_for_what_it_did_not_know() -> None:
+    kept = settings_for("preview", DENOISE).to_json()
+    del kept["memory_limit"]
+    assert SearchSettings.from_json(kept) == settings_for("preview", DENOISE)
 
 
 def test_the_kernel_is_the_tasks() -> None:

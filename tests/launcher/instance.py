@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import http.client
 import json
 import os
 import shutil
@@ -10,15 +9,12 @@ import signal
 import socket
 import subprocess
 import sys
-import urllib.error
-import urllib.request
-import uuid
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import psutil
 
+from tests.launcher.client import Client, answers
 from tests.servers import tethered
 from tests.waiting import wait_for
 
@@ -56,8 +52,11 @@ class Instance:
             )
 
     def wait_until_up(self, timeout: float = 90) -> Instance:
-        wait_for(lambda: self._says("stop      Ctrl-C"), timeout, f"the site to be up:\n{self.said()}")
+        self.wait_until_it_says("stop      Ctrl-C", timeout)
         return self
+
+    def wait_until_it_says(self, text: str, timeout: float) -> None:
+        wait_for(lambda: self._says(text), timeout, f"{text!r} to be said; see {self.output}", every=0.1)
 
     def said(self) -> str:
         return self.output.read_text()
@@ -84,45 +83,17 @@ class Instance:
             f"a {word} process",
         )
 
-    def call(self, method: str, path: str, body: object = None) -> Any:
-        """Ask the API with the token of access.json."""
-        request = urllib.request.Request(
-            f"{self.url}api/v1/{path}",
-            data=None if body is None else json.dumps(body).encode(),
-            method=method,
-            headers={"Authorization": f"Bearer {self.access()['token']}", "Content-Type": "application/json"},
-        )
-        with urllib.request.urlopen(request, timeout=30) as answer:
-            return json.load(answer)
-
-    def send_picture(self, content: bytes, name: str = "picture.png") -> str:
-        edge = uuid.uuid4().hex
-        head = (
-            f'--{edge}\r\nContent-Disposition: form-data; name="file"; filename="{name}"\r\n'
-            "Content-Type: image/png\r\n\r\n"
-        )
-        request = urllib.request.Request(
-            f"{self.url}api/v1/pictures",
-            data=head.encode() + content + f"\r\n--{edge}--\r\n".encode(),
-            headers={
-                "Authorization": f"Bearer {self.access()['token']}",
-                "Content-Type": f"multipart/form-data; boundary={edge}",
-            },
-        )
-        with urllib.request.urlopen(request, timeout=60) as answer:
-            return str(json.load(answer)["id"])
+    def client(self) -> Client:
+        """One that asks with the token of access.json."""
+        return Client(self.url, self.access()["token"])
 
     def answers(self) -> bool:
-        try:
-            with urllib.request.urlopen(f"{self.url}healthz", timeout=5) as answer:
-                return bool(answer.status == 200)
-        except (OSError, http.client.HTTPException):
-            return False
+        return answers(self.url)
 
-    def stop(self, timeout: float = 15) -> int:
-        """SIGTERM, then wait for the end; returns the exit code."""
+    def stop(self, timeout: float = 15, number: int = signal.SIGTERM) -> int:
+        """Send the signal, then wait for the end; returns the exit code."""
         if self.process.poll() is None:
-            self.process.send_signal(signal.SIGTERM)
+            self.process.send_signal(number)
         code = self.process.wait(timeout)
         note = self.data / "redis-folder"
         if (

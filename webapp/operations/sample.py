@@ -63,6 +63,7 @@ def _watch(folder: Path, access: Access, origin: str, say: Callable[[str], None]
         job = _submitted(site, memory)
         if job is None:
             return
+        say(f"A sample picture is being restored meanwhile: {_page(origin, job)}")
         told = _end_of(site, job)
     except urllib.error.HTTPError as refusal:
         if refusal.code != 404:  # 404: the owner has deleted the job meanwhile, which needs no comment
@@ -125,8 +126,12 @@ def _end_of(site: _Site, job: str) -> dict[str, Any]:
         time.sleep(ASK_EVERY_S)
 
 
+def _page(origin: str, job: str) -> str:
+    return f"{origin}/jobs/{job}/"
+
+
 def _sentence(told: dict[str, Any], origin: str) -> str:
-    page = f"{origin}/jobs/{told['id']}/"
+    page = _page(origin, told["id"])
     if told["state"] != "done":
         return f"The sample ended as {told['state']}: {told['reason'] or 'no reason given'}. {page}"
     seconds = _seconds(told["started_at"], told["finished_at"]) - float(told["seconds_paused"])

@@ -21,7 +21,7 @@ from pathlib import Path
 
 from webapp.operations import tether
 
-__all__ = ["ChildPlan", "Supervisor"]
+__all__ = ["ChildPlan", "Supervisor", "pause_after"]
 
 FIRST_PAUSE_S = 0.25
 LONGEST_PAUSE_S = 30.0
@@ -43,6 +43,13 @@ class ChildPlan:
     """Run in a thread once the process is reaped and before it is started again."""
     last: bool = False
     """Stopped after all others, which still talk to it."""
+
+
+def pause_after(pause: float, lived: float) -> float:
+    """Seconds before the next start of a child that lived so long, after a last pause of `pause` (0: none yet)."""
+    if pause == 0 or lived > STEADY_AFTER_S:
+        return FIRST_PAUSE_S
+    return min(LONGEST_PAUSE_S, pause * 2)
 
 
 class _Tether:
@@ -74,7 +81,7 @@ class _Child:
         self.log = log
         self.deaths = 0
         self.process: subprocess.Popen[bytes] | None = None
-        self._pause = FIRST_PAUSE_S
+        self._pause = 0.0
         self._started = 0.0
         self._due = 0.0
         self._mourner: threading.Thread | None = None
@@ -101,14 +108,12 @@ class _Child:
         code = self.process.returncode
         self.process = None
         self.deaths += 1
-        if time.monotonic() - self._started > STEADY_AFTER_S:
-            self._pause = FIRST_PAUSE_S
+        self._pause = pause_after(self._pause, time.monotonic() - self._started)
         self._due = time.monotonic() + self._pause
         how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
         message = (
             f"{self.plan.name} ended ({how}); starting it again in {self._pause:g} s. Its log: {self.log}"
         )
-        self._pause = min(LONGEST_PAUSE_S, self._pause * 2)
         if self.plan.after_death is not None:
             self._mourner = threading.Thread(target=self.plan.after_death, daemon=True)
             self._mourner.start()

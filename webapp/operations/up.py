@@ -33,8 +33,8 @@ __all__ = ["main"]
 
 ROOT = Path(__file__).resolve().parents[2]
 ANSWER_WITHIN_S = 90.0
-PREVIEW_FINAL_S, PREVIEW_SEARCH_CORE_S = 75.0, 210.0
-"""Arithmetic of the preview preset at 256 px: a final fit on one core, and a search that cores share."""
+PREVIEW_SIDE = 256
+"""Pixels a side of the picture that the machine's ability is told by."""
 
 
 @dataclass(frozen=True)
@@ -143,8 +143,13 @@ def mourn(worker: str) -> None:
         say(f"The leases of {worker} could not be given back at once ({error}); they run out by themselves.")
 
 
+def slots_each(count: int, workers: int) -> int:
+    """Evaluations at once in each of so many workers that share `count` cores."""
+    return max(1, count // workers)
+
+
 def worker_plans(count: int) -> list[ChildPlan]:
-    slots = str(max(1, cores() // count))
+    slots = str(slots_each(cores(), count))
     plans = []
     for number in range(1, count + 1):
         name = f"{socket.gethostname()}-{number}"
@@ -178,13 +183,18 @@ def wait_until_it_answers(supervisor: Supervisor, url: str) -> None:
             raise CannotStart(f"The web server does not start: {supervisor.log_tail('web')}")
 
 
-def ability(workers: int) -> str:
-    """What this machine can do, by the preset's arithmetic: an estimate until a job has run."""
-    count = cores()
-    slots = workers * max(1, count // workers)
-    minutes = (PREVIEW_FINAL_S + PREVIEW_SEARCH_CORE_S / min(count, slots)) / 60
+def ability(count: int, workers: int) -> str:
+    """What a machine of `count` cores can do, by the site's own guess before anything is measured on it."""
+    from nasdip_engine.search.settings import settings_for
+    from nasdip_engine.task import Task, TaskKind
+    from webapp.restorations.estimates import guess
+
+    slots = workers * slots_each(count, workers)
+    preview = settings_for("preview", Task(TaskKind.DENOISE), {})
+    minutes = guess(preview, PREVIEW_SIDE**2, min(count, slots)) / 60
+    time_taken = "1 minute" if minutes < 1.5 else f"{minutes:.0f} minutes"
     several = "1 core" if count == 1 else f"{count} cores"
-    return f"{several}, {slots} at once: a preview of 256 px in about {minutes:.0f} minutes (an estimate)"
+    return f"{several}, {slots} at once: a preview of {PREVIEW_SIDE} px in about {time_taken} (an estimate)"
 
 
 def announce(access: Access, is_new: bool, data: Path, broker: Broker, options: Options) -> None:
@@ -198,7 +208,9 @@ def announce(access: Access, is_new: bool, data: Path, broker: Broker, options: 
         f"\nNAS-DIP Studio is up.\n  address   {access.url}\n"
         f"  user      {access.user}\n  password  {password}"
     )
-    say(f"  data      {data}\n  machine   {ability(options.workers)}\n  queue     {broker.description}")
+    say(
+        f"  data      {data}\n  machine   {ability(cores(), options.workers)}\n  queue     {broker.description}"
+    )
     if not options.address.is_loopback:
         if os.environ.get("NASDIP_SIGN_UP", "").strip().lower() == "closed":
             say("  network   others on the network reach this site; sign-up is closed")
@@ -243,6 +255,8 @@ def main(arguments: Sequence[str]) -> int:
     except CannotStart as refusal:
         print(f"nasdip: {refusal}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:  # before the supervisor listens: nothing was started yet
+        return 130
     except OSError as error:
         what = f" ({error.filename})" if error.filename else ""
         print(

@@ -12,7 +12,17 @@ from django.db.models.functions import Now
 from webapp.restorations.models import Job, Worker
 from webapp.restorations.states import ENDED, JobState
 
-__all__ = ["ALIVE_SECONDS", "alive", "beat", "forget_old", "gone", "looked", "out_of_service", "waits_for"]
+__all__ = [
+    "ALIVE_SECONDS",
+    "alive",
+    "alive_on",
+    "beat",
+    "forget_old",
+    "gone",
+    "looked",
+    "out_of_service",
+    "waits_for",
+]
 
 ALIVE_SECONDS = 30
 """A worker whose heartbeat is older counts as gone."""
@@ -61,6 +71,11 @@ def alive() -> QuerySet[Worker]:
     """Workers that have been heard of just now and take work."""
     since = Now() - timedelta(seconds=ALIVE_SECONDS)
     return Worker.objects.filter(heartbeat_at__gt=since, out_of_service="")
+
+
+def alive_on(host: str) -> bool:
+    """Whether one of them runs on the machine of that name: workers are named after theirs, HOST-..."""
+    return alive().filter(name__startswith=f"{host}-").exists()
 
 
 def waits_for(job: Job) -> str:

@@ -1,0 +1,68 @@
+"""What pages say beforehand: the limits, and which tasks a picture of that size can have."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import Client
+
+from nasdip_engine.framing import LARGEST_RESULT, LARGEST_SIDE, SMALLEST_SIDE
+from tests.web.cast import encoded, photograph
+from webapp.pictures.intake import store_picture
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def client(alice: User) -> Client:
+    opened = Client()
+    opened.force_login(alice)
+    return opened
+
+
+def composed(client: Client, owner: User, width: int, height: int, query: str = "") -> str:
+    row = store_picture(owner, encoded(photograph(width, height)), "beach.png")
+    return client.get(f"/new/{row.pk}/{query}").content.decode()
+
+
+def offered(page: str, task: str) -> bool:
+    """Whether the page lets one choose the task."""
+    found = re.search(rf'<input type="radio" name="task" value="{task}"[^>]*>', page)
+    assert found
+    return "disabled" not in found[0]
+
+
+def chosen(page: str) -> list[str]:
+    return re.findall(r'<input type="radio" name="task" value="(\w+)" checked', page)
+
+
+def factors(page: str) -> dict[int, bool]:
+    found = re.findall(r'<option value="(\d)"([^>]*)>\d times', page)
+    return {int(value): "disabled" not in rest for value, rest in found}
+
+
+def test_the_upload_page_says_the_limits(client: Client) -> None:
+    page = client.get("/new/").content.decode()
+    assert "Up to 50 MB and 40 megapixels" in page
+    assert f"at least {SMALLEST_SIDE} pixels a side" in page
+    assert f"up to {LARGEST_SIDE} px a side are restored at full size, larger ones only to fill a hole" in page
+    assert f"enlarged results have up to {LARGEST_RESULT} px a side" in page
+
+
+def test_a_large_picture_may_only_have_holes_filled(client: Client, alice: User) -> None:
+    page = composed(client, alice, LARGEST_SIDE + 88, 400, "?task=denoise")
+    assert [offered(page, task) for task in ("denoise", "inpaint", "upscale")] == [False, True, False]
+    assert chosen(page) == ["inpaint"]
+    reason = f"This picture has {LARGEST_SIDE + 88} x 400 pixels; pictures over {LARGEST_SIDE} pixels a side"
+    assert page.count(reason) == 2
+
+
+def test_a_picture_of_the_largest_size_may_have_everything(client: Client, alice: User) -> None:
+    page = composed(client, alice, LARGEST_SIDE, 100, "?task=upscale&factor=8")
+    assert all(offered(page, task) for task in ("denoise", "inpaint", "upscale"))
+    assert chosen(page) == ["upscale"]
+    largest = LARGEST_RESULT // LARGEST_SIDE
+    assert factors(page) == {factor: factor <= largest for factor in range(2, 9)}
+    assert f'<option value="{largest}" selected>' in page  # the nearest below what was asked for
