@@ -112,7 +112,7 @@ def table(rows: list[dict[str, Any]]) -> str:
         "|---|---|---|---|---|---|",
     ]
     for row in rows:
-        means = " > ".join(_decibels(mean) for mean in row["bred_means"])
+        means = ", ".join(_decibels(mean) for mean in row["bred_means"])
         arms = [
             f"{_decibels(row[arm]['fitness'])} ({row[arm]['psnr']:.2f})"
             for arm in ("evolved", "random", "starters")

@@ -13,6 +13,7 @@ from types import FrameType
 
 import psutil
 from celery import signals
+from celery.worker import state as celery_state
 from django.conf import settings
 
 from gpu_worker.app import app  # first: sets Django up
@@ -24,10 +25,15 @@ from webapp.restorations import workers
 logger = logging.getLogger("gpu_worker")
 
 GIVE_BACK_SECONDS = 3.0
+MESSAGES_AT_ONCE = 8
+"""A message takes milliseconds, yet Celery without prefetching reads about so many a second: as a sweep sends."""
 
 
 def main() -> int:
-    """Run until SIGTERM or SIGINT; then give the leases back and end within seconds."""
+    """Run until SIGTERM or SIGINT, or until the evaluator or its device turn out broken (status 1).
+
+    Then give the leases back and end within seconds.
+    """
     environment = settings.ENVIRONMENT
     name = environment.worker_name or f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
     memory = environment.memory_bytes or int(0.8 * psutil.virtual_memory().total / environment.slots)
@@ -35,7 +41,7 @@ def main() -> int:
     service = Service(name, environment.slots, host, memory)
     start_service(service)
     logger.info("worker %s: %d slots, %s", name, service.slots, "Redis" if settings.REDIS_URL else "no Redis")
-    threading.Thread(target=_warm_up, args=(service,), name="warm-up", daemon=True).start()
+    threading.Thread(target=service.warm_up, name="warm-up", daemon=True).start()
     start_threads(service)
     if settings.REDIS_URL:
         _consume(service)
@@ -44,19 +50,14 @@ def main() -> int:
     return _end(service, host)
 
 
-def _warm_up(service: Service) -> None:
-    """Start the evaluator; without one this process is of no use, and whoever supervises it tries again."""
-    if not service.warm_up() and not service.stopping.is_set():
-        os.kill(os.getpid(), signal.SIGTERM)
-
-
 def _consume(service: Service) -> None:
     """Be a Celery worker in this process until it is told to end."""
     signals.worker_shutting_down.connect(lambda **_: service.stop(), weak=False)
+    threading.Thread(target=_end_celery, args=(service,), name="end", daemon=True).start()
     worker = app.Worker(
         hostname=f"{service.name}@{socket.gethostname()}",
         pool_cls="threads",
-        concurrency=service.slots,
+        concurrency=MESSAGES_AT_ONCE,
         loglevel="INFO",
         without_gossip=True,
         without_mingle=True,
@@ -65,6 +66,13 @@ def _consume(service: Service) -> None:
     worker.start()
     if worker.exitcode:
         logger.error("Celery ended with status %s", worker.exitcode)
+
+
+def _end_celery(service: Service) -> None:
+    """Let Celery end when the service took itself out; its loops look at this, also while Redis is away."""
+    service.stopping.wait()
+    if service.out_of_service:
+        celery_state.should_stop = 1
 
 
 def _wait_for_signal(service: Service) -> None:
@@ -85,7 +93,7 @@ def _end(service: Service, host: Host) -> int:
         logger.warning("a slot did not end in time; its lease runs out by itself")
     workers.gone(service.name)
     logger.info("worker %s ended", service.name)
-    return 1 if service.fingerprint is None and service.out_of_service else 0
+    return 1 if service.out_of_service else 0
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
 """Slots of a worker: lease -> evaluate -> record, until nothing is left to take.
 
-All slots share one evaluator host.  Whoever calls `drain` (a Celery thread or one of the worker's own,
-which look by themselves every so often) works in a free slot or not at all.
+All slots share one evaluator host.  Each has a thread that looks for work when a message says so, and by
+itself every so often; Celery's threads only pass the message on, so that the queue is read however busy the
+slots are.
 """
 
 from __future__ import annotations
@@ -9,15 +10,18 @@ from __future__ import annotations
 import errno
 import logging
 import threading
+import time
+from collections import deque
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 from django.db import Error as DatabaseError
 from django.db import connections
 
 from gpu_worker import finishing, opening
 from gpu_worker.preview import Reporter
-from gpu_worker.watch import Watch
+from gpu_worker.watch import Keeper, Watch
 from nasdip_engine.errors import InvalidInput
 from nasdip_engine.guard import Fault, FaultKind, Host, HostLostError
 from webapp.restorations import generations, leases, workers
@@ -30,9 +34,13 @@ __all__ = ["Service", "running", "start_service"]
 logger = logging.getLogger(__name__)
 
 RECORD_TRIES = 5
+NOTES_APART_SECONDS = 1.0
 BROKEN_FAULTS = 6
 BROKEN_ITEMS = 3
-"""So many faults in a row, on so many different items, are the device's and no item's."""
+BROKEN_JOBS = 2
+"""So many faults in a row, on so many different items of different jobs, are the device's and no job's."""
+_NOT_THE_DEVICES = frozenset({FaultKind.CANCELLED, FaultKind.DISK_FULL, FaultKind.MEMORY})
+"""Faults that say nothing about whether the device computes."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +66,10 @@ class Service:
         self._memory = memory_bytes
         self._free = threading.BoundedSemaphore(slots)
         self._lock = threading.Lock()
-        self._failing: list[int] = []
+        self._looks = threading.Condition()
+        self._asked = 0
+        self._next_note = 0.0
+        self._failing: deque[tuple[UUID, int]] = deque(maxlen=100)
         self._fingerprint: dict[str, Any] | None = None
 
     @property
@@ -74,16 +85,34 @@ class Service:
             if not self.stopping.is_set():
                 self._take_out(f"the evaluator does not start: {error}")
             return False
+        self._wake(self.slots)
         return True
 
     def look(self) -> None:
-        """A message came: note that, and serve."""
+        """A message came: wake a slot that waits, and note it.  Returns at once, however busy the slots are."""
+        self._wake(1)
+        now = time.monotonic()
+        with self._lock:
+            if now < self._next_note:
+                return
+            self._next_note = now + NOTES_APART_SECONDS
         try:
             workers.looked(self.name)
         except DatabaseError as error:
             logger.warning("the database is away (%s)", error)
-            return
-        self.drain()
+        finally:
+            connections.close_all()
+
+    def wait_for_look(self, seconds: float) -> None:
+        """Wait, in a slot's thread, until it is asked to look, the time is over or the worker ends."""
+        with self._looks:
+            self._looks.wait_for(lambda: self._asked > 0 or self.stopping.is_set(), seconds)
+            self._asked = max(0, self._asked - 1)
+
+    def _wake(self, slots: int) -> None:
+        with self._looks:
+            self._asked = min(self.slots, self._asked + slots)  # more looks than slots tell nothing more
+            self._looks.notify(slots)
 
     def drain(self) -> int:
         """Serve leases in one slot until there are none; returns how many were served."""
@@ -108,6 +137,8 @@ class Service:
     def stop(self) -> None:
         """Take nothing more and give back what is held; every slot sees it within a second."""
         self.stopping.set()
+        with self._looks:
+            self._looks.notify_all()
 
     def wait_idle(self, seconds: float) -> bool:
         """Wait until every slot is free; False when one is still busy."""
@@ -115,8 +146,12 @@ class Service:
 
     def _serve(self, lease: Lease) -> None:
         logger.info("job %s: %s %s", lease.job_id, lease.kind, lease.genome)
+        with Keeper(lease) as keeper:
+            self._work(lease, keeper)
+
+    def _work(self, lease: Lease, keeper: Keeper) -> None:
         try:
-            fault = self._open(lease) if lease.kind is ItemKind.OPEN else self._compute(lease)
+            fault = self._open(lease) if lease.kind is ItemKind.OPEN else self._compute(lease, keeper)
         except JobGone:
             return  # deleted meanwhile, its rows are gone with it
         except DatabaseError:
@@ -131,11 +166,11 @@ class Service:
             fault = _Trouble(FaultKind.ERROR, f"{type(error).__name__}: {error}")
         finally:
             finishing.clear(lease)
-        if fault is None:
-            self._works()
-        else:
+        if fault is not None:
             leases.give_back(lease, fault)
             self._note(lease, fault)
+        elif lease.kind is not ItemKind.OPEN:  # opening asks nothing of the evaluator
+            self._works()
 
     def _open(self, lease: Lease) -> Fault | _Trouble | None:
         try:
@@ -146,9 +181,9 @@ class Service:
         generations.open_job(lease, frames)
         return None
 
-    def _compute(self, lease: Lease) -> Fault | _Trouble | None:
+    def _compute(self, lease: Lease, keeper: Keeper) -> Fault | _Trouble | None:
         reporter = Reporter(lease)
-        watch = Watch(lease, self.stopping)
+        watch = Watch(lease, self.stopping, keeper)
         answer = self._host.run(
             finishing.evaluator_request(lease),
             on_progress=reporter,
@@ -188,21 +223,26 @@ class Service:
             self._failing.clear()
 
     def _note(self, lease: Lease, fault: Fault | _Trouble) -> None:
-        if fault.kind in (FaultKind.CANCELLED, FaultKind.DISK_FULL):
+        if fault.kind in _NOT_THE_DEVICES:
             return
         with self._lock:
-            self._failing.append(lease.item_id)
-            broken = len(self._failing) >= BROKEN_FAULTS and len(set(self._failing)) >= BROKEN_ITEMS
-        if broken:
-            self._take_out(f"{len(self._failing)} faults in a row, the last one {fault.kind}: {fault.detail}")
+            self._failing.append((lease.job_id, lease.item_id))
+            faults, items = len(self._failing), len(set(self._failing))
+            jobs = len({job_id for job_id, _ in self._failing})
+        if faults >= BROKEN_FAULTS and items >= BROKEN_ITEMS and jobs >= BROKEN_JOBS:
+            self._take_out(
+                f"{faults} faults in a row, of {jobs} jobs, the last one {fault.kind}: {fault.detail}"
+            )
 
     def _take_out(self, reason: str) -> None:
+        """End the worker; whoever supervises it tries again, less and less often."""
         self.out_of_service = reason
-        logger.error("This worker takes no more work: %s. Restart it when the cause is gone.", reason)
+        logger.error("This worker ends: %s.", reason)
         try:
             workers.out_of_service(self.name, reason)
         except DatabaseError as error:
             logger.warning("the database is away (%s)", error)
+        self.stop()
 
 
 _service: list[Service] = []

@@ -5,10 +5,10 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import numpy as np
-from django.core.exceptions import ObjectDoesNotExist
-from django.db import Error as DatabaseError
+from django.db import InterfaceError, OperationalError
 from PIL import Image
 
 from gpu_worker.opening import read_known, read_pixels
@@ -23,6 +23,8 @@ from webapp.restorations.states import ItemKind
 __all__ = ["clear", "conclude", "evaluator_request", "keep_files", "preview_of", "record_discoveries"]
 
 PREVIEW_SIDE = 256
+_unreadable: set[UUID] = set()
+"""Jobs whose discoveries this process could not record: told once, not at every sweep."""
 
 logger = logging.getLogger(__name__)
 
@@ -77,14 +79,25 @@ def conclude(lease: Lease) -> None:
     try:
         record_discoveries()
         files.drop(lease.job_id, finals.leftovers(lease.job_id))
-    except (DatabaseError, OSError, LookupError, ObjectDoesNotExist) as error:
-        logger.warning("job %s not concluded yet (%s)", lease.job_id, error)
+    except Exception:
+        logger.exception("job %s: not concluded yet", lease.job_id)
 
 
 def record_discoveries() -> None:
-    """The best architectures of every finished search become rows, once."""
+    """The best architectures of every finished search become rows, once.
+
+    A job that can't be read keeps neither the others' waiting nor the sweep.  Raises the database's errors.
+    """
     for job in finals.done_without_discoveries():
-        discovery.record(job)
+        if job.pk in _unreadable:
+            continue
+        try:
+            discovery.record(job)
+        except (OperationalError, InterfaceError):
+            raise  # the database is away: not this job's fault
+        except Exception:
+            logger.exception("job %s: its discoveries can't be recorded", job.pk)
+            _unreadable.add(job.pk)
 
 
 def clear(lease: Lease) -> None:

@@ -20,9 +20,9 @@ from django.db import connections
 from gpu_worker.batch import Service
 from gpu_worker.finishing import record_discoveries
 from webapp.pictures import storage
-from webapp.restorations import leases, turns, workers
+from webapp.restorations import files, leases, turns, workers
 
-__all__ = ["start_threads"]
+__all__ = ["start_threads", "tidy"]
 
 logger = logging.getLogger(__name__)
 
@@ -31,12 +31,15 @@ POLL_SECONDS = 1.0
 """Without Redis: how often a free slot looks for work."""
 POLL_WITH_REDIS_SECONDS = 10.0
 """With Redis a look comes by message; this catches the ones that were lost."""
-OLD_SCRATCH_SECONDS = 86_400
+TIDY_SECONDS = 3600.0
+OLD_SECONDS = 86_400.0
+"""Files without a row are left alone for a day: whoever writes one may still be about to refer to it."""
 
 
 def start_threads(service: Service) -> None:
-    """Start the sign of life and one looking thread a slot; `service.stopping` ends them."""
+    """Start the sign of life, the tidying and one looking thread a slot; `service.stopping` ends them."""
     threading.Thread(target=_beat, args=(service,), name="heartbeat", daemon=True).start()
+    threading.Thread(target=_tidy_hourly, args=(service,), name="tidy", daemon=True).start()
     interval = POLL_WITH_REDIS_SECONDS if settings.REDIS_URL else POLL_SECONDS
     for slot in range(service.slots):
         threading.Thread(target=_poll, args=(service, interval), name=f"slot-{slot}", daemon=True).start()
@@ -48,7 +51,7 @@ def _poll(service: Service, interval: float) -> None:
             service.drain()
         except Exception:
             logger.exception("a slot failed; it looks again soon")
-        service.stopping.wait(interval)
+        service.wait_for_look(interval)
 
 
 def _beat(service: Service) -> None:
@@ -85,12 +88,35 @@ def _sweep() -> None:
         logger.warning("%d leases ran out and are handed out again", lost)
     record_discoveries()
     workers.forget_old()
+
+
+def _tidy_hourly(service: Service) -> None:
+    """Tidy once an hour over all workers; apart from the heartbeat, which a full disk must not hold up."""
+    while not service.stopping.is_set():
+        try:
+            # A new token each time: nobody keeps this turn, it is free again when the hour is over.
+            if turns.claim("tidy", secrets.token_hex(8), TIDY_SECONDS):
+                tidy()
+        except (DatabaseError, OSError) as error:
+            logger.warning("tidying put off (%s)", error)
+        except Exception:
+            logger.exception("tidying failed")
+        finally:
+            connections.close_all()
+        service.stopping.wait(TIDY_SECONDS / 6)
+
+
+def tidy() -> None:
+    """Delete what nothing refers to any more: stored files without a row, scratch of killed workers."""
+    gone = files.delete_forgotten(OLD_SECONDS)
+    if gone:
+        logger.info("%d files that nothing referred to are deleted", gone)
     _clear_scratch(storage.scratch(""))
 
 
 def _clear_scratch(folder: Path) -> None:
     """Files of workers that were killed while they wrote."""
-    old = time.time() - OLD_SCRATCH_SECONDS
+    old = time.time() - OLD_SECONDS
     for file in folder.iterdir():
         if file.is_file() and file.stat().st_mtime < old:
             file.unlink(missing_ok=True)

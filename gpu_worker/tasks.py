@@ -11,5 +11,5 @@ __all__ = ["run_batch"]
 
 @app.task(name=LOOK)
 def run_batch() -> None:
-    """Serve leases until there are none left; quietly nothing when all slots are busy already."""
+    """Wake a slot that waits for work; quietly nothing when all are busy already."""
     running().look()

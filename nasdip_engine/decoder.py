@@ -13,6 +13,7 @@ import io
 import os
 import re
 import resource
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -277,7 +278,13 @@ def _confine(memory_limit: int | None) -> None:
         (resource.RLIMIT_FSIZE, 0),
         (resource.RLIMIT_NOFILE, _OPEN_FILES),
     ):
-        resource.setrlimit(kind, (limit, limit))
+        try:
+            resource.setrlimit(kind, (limit, limit))
+        except ValueError:
+            # macOS refuses every limit on the address space; there the size in the header, the time and the
+            # missing files bound what a picture can do.
+            if sys.platform != "darwin" or kind != resource.RLIMIT_AS:
+                raise
 
 
 if __name__ == "__main__":

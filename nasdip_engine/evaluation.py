@@ -27,6 +27,7 @@ from nasdip_engine.errors import DivergedError, InvalidPhenotype, MaskError, Pic
 from nasdip_engine.genome.cost import cost
 from nasdip_engine.genome.genome import Genome
 from nasdip_engine.genome.phenotype import Phenotype
+from nasdip_engine.outcome import without_fitness
 from nasdip_engine.search.settings import SearchSettings
 from nasdip_engine.seeding import generator
 from nasdip_engine.task import Task
@@ -166,7 +167,7 @@ def _fit_genome(request: Request, progress: Callable[[Progress], None]) -> dict[
     settings = request.settings
     iterations = settings.iterations if request.kind is Kind.EVALUATE else settings.final_iterations
     height, width = (side * request.task.factor for side in pixels.shape[:2])
-    outcome = _worthless(height * width)
+    outcome = without_fitness(None, height * width)
     try:
         phenotype = Genome.parse(request.genome or "").phenotype()
     except InvalidPhenotype as problem:
@@ -298,22 +299,6 @@ class _Reporter:
                 preview=preview,
             )
         )
-
-
-def _worthless(pixels: int) -> dict[str, Any]:
-    """The outcome of a genome that got nowhere; a fit that did fills in the rest."""
-    return {
-        "fitness": 0.0,
-        "fitness_hex": (0.0).hex(),
-        "reason": None,
-        "held_out_psnr": None,
-        "iterations": 0,
-        "best_iteration": 0,
-        "still_falling": False,
-        "curve": [],
-        "multiply_adds": 0,
-        "pixels": pixels,
-    }
 
 
 def _hook_hits(hook: str, fault: str, phenotype: Phenotype) -> bool:

@@ -26,6 +26,7 @@ from nasdip_engine.framing import Frame, paste
 from nasdip_engine.genome.genome import Genome
 from nasdip_engine.guard import Fault, FaultKind, Host, Limits
 from nasdip_engine.liveness import heartbeat_limit
+from nasdip_engine.outcome import CRASHES_TO_POISON, without_fitness
 from nasdip_engine.question import Question
 from nasdip_engine.search.history import Closed, Generation
 from nasdip_engine.search.search import (
@@ -43,7 +44,6 @@ Pixels = NDArray[np.uint8]
 Say = Callable[[str], None]
 OnProgress = Callable[[dict[str, Any]], None]
 
-_CRASHES_TO_POISON = 2  # a native crash in two fresh processes is the genome's own doing
 _FAULTS_TO_GIVE_UP = 3  # anything else is the machine's; three times in a row it needs a person
 _MEMORY_SHARE = 0.8  # of this machine's memory, for all evaluations together
 _SAY_EVERY = 10.0  # seconds between two progress lines
@@ -55,13 +55,6 @@ class CannotGoOn(NasDipError):
 
 def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _fitness_zero(reason: str) -> dict[str, Any]:
-    return {
-        "fitness": 0.0, "fitness_hex": (0.0).hex(), "reason": reason, "held_out_psnr": None,
-        "iterations": 0, "multiply_adds": 0, "pixels": 0, "curve": [],
-    }  # fmt: skip
 
 
 class LocalSearch:
@@ -139,8 +132,8 @@ class LocalSearch:
                 raise CannotGoOn("stopped")
             crashes += answer.kind is FaultKind.CRASH
             faults += answer.kind is not FaultKind.CRASH
-            if crashes >= _CRASHES_TO_POISON and request.kind is Kind.EVALUATE:
-                return _fitness_zero(
+            if crashes >= CRASHES_TO_POISON and request.kind is Kind.EVALUATE:
+                return without_fitness(
                     f"poisoned: {answer.detail}, {crashes} times, on {self.asked.settings.device_class}"
                 )
             if faults + crashes >= _FAULTS_TO_GIVE_UP or answer.kind is FaultKind.ERROR:
@@ -165,7 +158,7 @@ class LocalSearch:
         """The outcome of one genome's search fit; refused ones have fitness 0 and the reason, untrained."""
         reason = self.refusal(genome_text)
         if reason is not None:
-            return _fitness_zero(reason)
+            return without_fitness(reason)
         key = self.key(genome_text)
         if key not in self.outcomes:
             self.outcomes[key] = self.run(

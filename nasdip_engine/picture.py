@@ -127,7 +127,7 @@ def encode_png(pixels: Pixels, icc: bytes | None = None) -> bytes:
 
 def encode_mask(mask: MaskArray) -> bytes:
     """The grey PNG that `read_mask` reads back: 255 = known, 0 = to be filled."""
-    return encode_png(np.where(mask, 255, 0).astype(np.uint8))
+    return encode_png(np.where(mask, np.uint8(255), np.uint8(0)))
 
 
 def _decode(data: bytes, name: str, host: Host, *, minimum_side: int) -> Picture:

@@ -2,13 +2,29 @@
 
 from __future__ import annotations
 
+import time
 import uuid
+from typing import Any
 
 from playwright.sync_api import Page, expect
 
 from tests.browser.site import PASSWORD, Pixels, RunningSite, png
 
-__all__ = ["choose_small_job", "events_of", "paint", "sign_up", "upload"]
+__all__ = [
+    "cancel",
+    "choose_small_job",
+    "events_of",
+    "finish",
+    "log_in",
+    "make_staff",
+    "order",
+    "paint",
+    "sign_up",
+    "upload",
+]
+
+QUICK = {"population": 2, "generations": 1, "iterations": 10, "units": 2}
+LONG = {"population": 6, "generations": 20, "iterations": 2000}
 
 
 def sign_up(page: Page, site: RunningSite) -> str:
@@ -62,3 +78,54 @@ def events_of(page: Page, site: RunningSite) -> list[dict[str, object]]:
         if not events:
             return found
         found += events
+
+
+def order(page: Page, site: RunningSite, picture: str, settings: dict[str, int], **more: Any) -> str:
+    """Start a job as the open page would; returns its id."""
+    asked = {"picture": picture, "task": "denoise", "settings": settings} | more
+    answer = page.request.post(f"{site.url}/api/v1/jobs", headers=token_of(page), data=asked)
+    assert answer.status == 202, answer.text()
+    return str(answer.json()["id"])
+
+
+def token_of(page: Page) -> dict[str, str]:
+    token = page.locator('meta[name="csrf-token"]').get_attribute("content")
+    assert token
+    return {"X-CSRFToken": token}
+
+
+def finish(page: Page, site: RunningSite, job: str, seconds: float = 120) -> None:
+    """Wait until the job is done."""
+    deadline = time.monotonic() + seconds
+    while True:
+        told = page.request.get(f"{site.url}/api/v1/jobs/{job}").json()
+        if told["state"] == "done":
+            return
+        assert told["state"] not in ("failed", "cancelled", "paused"), told
+        assert time.monotonic() < deadline, f"waited {seconds} s for the job: {told}"
+        page.wait_for_timeout(200)
+
+
+def cancel(page: Page, site: RunningSite, job: str) -> None:
+    answer = page.request.post(f"{site.url}/api/v1/jobs/{job}/cancel", headers=token_of(page))
+    assert answer.ok, answer.text()
+
+
+def make_staff(site: RunningSite) -> str:
+    """A new member of the staff; returns the name."""
+    name = f"reviewer-{uuid.uuid4().hex[:8]}"
+    words = ["createsuperuser", "--noinput", "--username", name, "--email", ""]
+    site.manage(*words, DJANGO_SUPERUSER_PASSWORD=PASSWORD)
+    return name
+
+
+def log_in(page: Page, site: RunningSite, name: str, then: str) -> None:
+    """By the form, after logging out where somebody is logged in; ends on the page `then`."""
+    if page.get_by_test_id("log-out").count():
+        page.get_by_test_id("log-out").click()
+        page.get_by_role("link", name="Log in").wait_for()
+    page.goto(f"{site.url}/accounts/login/?next={then}")
+    page.get_by_label("Username").fill(name)
+    page.get_by_label("Password", exact=True).fill(PASSWORD)
+    page.get_by_role("button", name="Log in").click()
+    page.wait_for_url(f"**{then}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from itertools import pairwise
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.site import Pixels, RunningSite, photograph, pixels_of
 from tests.browser.steps import paint, sign_up, upload
+from tests.waiting import wait_for
 
 Mask = NDArray[np.bool_]
 SIDE = 200
@@ -150,6 +152,121 @@ def test_undo_redo_and_reload_keep_the_drawing(page: Page, site: RunningSite) ->
     expect(page.get_by_test_id("saving")).to_have_attribute("data-saving", "saved")
     answer = page.request.get(f"{site.url}/api/v1/pictures/{picture}/strokes").json()
     assert (answer["strokes"], answer["share_to_fill"]) == ([], 0)
+
+
+def test_clear_and_redo_by_button(page: Page, site: RunningSite) -> None:
+    sign_up(page, site)
+    picture = upload(page, site, photograph(SIDE))
+    page.get_by_test_id("task-inpaint").check()
+    share, saving = page.get_by_test_id("share"), page.get_by_test_id("saving")
+    buttons = {name: page.get_by_test_id(name) for name in ("undo", "redo", "clear")}
+    for button in buttons.values():
+        expect(button).to_be_disabled()
+    paint(page, [(300, 200), (350, 260)])
+    painted = share.inner_text()
+    buttons["clear"].click()
+    expect(share).to_contain_text("Nothing is painted")
+    expect(buttons["clear"]).to_be_disabled()
+    expect(page.get_by_test_id("start")).to_be_disabled()
+    expect(saving).to_have_attribute("data-saving", "saved")
+    assert kept(page, site, picture) == (["brush", "clear"], 0)
+
+    buttons["undo"].click()
+    expect(share).to_have_text(painted)
+    buttons["redo"].click()
+    expect(share).to_contain_text("Nothing is painted")
+    buttons["undo"].click()
+    buttons["undo"].click()
+    expect(share).to_contain_text("Nothing is painted")
+    buttons["redo"].click()
+    expect(share).to_have_text(painted)
+    expect(page.get_by_test_id("start")).to_be_enabled()
+    expect(saving).to_have_attribute("data-saving", "saved")
+    tools, left = kept(page, site, picture)
+    assert tools == ["brush"] and left > 0
+    # What is painted now takes the place of what was undone.
+    paint(page, [(420, 300), (420, 330)])
+    expect(buttons["redo"]).to_be_disabled()
+
+
+def kept(page: Page, site: RunningSite, picture: str) -> tuple[list[str], float]:
+    """The tools of the strokes that the server has, and the share that they leave to fill."""
+    told = page.request.get(f"{site.url}/api/v1/pictures/{picture}/strokes").json()
+    return [stroke["tool"] for stroke in told["strokes"]], told["share_to_fill"]
+
+
+def test_zoom_buttons_hold_the_middle(page: Page, site: RunningSite) -> None:
+    sign_up(page, site)
+    upload(page, site, photograph(SIDE))
+    page.get_by_test_id("task-inpaint").check()
+    stage = page.get_by_test_id("stage")
+    page.get_by_test_id("actual-size").click()
+    expect(stage).to_have_attribute("data-scale", "1")
+    expect(page.get_by_test_id("zoom")).to_have_text("100 %")
+    page.get_by_role("button", name="Fit").click()
+    expect(stage).not_to_have_attribute("data-scale", "1")
+    fitted = viewport(page)
+    # Not the fitted view's centre, so that a zoom at a wrong point shows.
+    drag(page, (37, -21), button="middle")
+    wait_for_view(page, (fitted[0], fitted[1] + 37, fitted[2] - 21))
+    centre = middle_of(page)
+    for name, factor in (("Zoom in", 1.5), ("Zoom out", 1), ("Zoom out", 1 / 1.5)):
+        page.get_by_role("button", name=name).click()
+        wait_for(lambda: viewport(page)[0] == pytest.approx(fitted[0] * factor), 5, name)  # noqa: B023
+        assert middle_of(page) == pytest.approx(centre, abs=0.01)
+        expect(page.get_by_test_id("zoom")).to_have_text(f"{round(fitted[0] * factor * 100)} %")
+    page.get_by_role("button", name="Fit").click()
+    wait_for_view(page, fitted)
+
+
+def middle_of(page: Page) -> tuple[float, float]:
+    """The point of the picture in the middle of the view."""
+    scale, left, top = viewport(page)
+    width, height = page.get_by_test_id("stage").evaluate("stage => [stage.clientWidth, stage.clientHeight]")
+    return (width / 2 - left) / scale, (height / 2 - top) / scale
+
+
+def wait_for_view(page: Page, wanted: tuple[float, float, float]) -> None:
+    """Wait until the frame with this scale, left and top is painted."""
+    near = pytest.approx(wanted, abs=0.01)
+    wait_for(lambda: viewport(page) == near, 5, f"the view {wanted}")
+
+
+def test_hand_and_space_move_the_picture_and_paint_nothing(page: Page, site: RunningSite) -> None:
+    sign_up(page, site)
+    picture = upload(page, site, photograph(SIDE))
+    page.get_by_test_id("task-inpaint").check()
+    page.get_by_test_id("actual-size").click()
+    stage = page.get_by_test_id("stage")
+    expect(stage).to_have_attribute("data-scale", "1")
+    scale, left, top = viewport(page)
+
+    page.get_by_test_id("tool-hand").click()
+    expect(stage).to_have_attribute("data-tool", "hand")
+    drag(page, (40, 25))
+    wait_for_view(page, (scale, left + 40, top + 25))
+    page.keyboard.press("b")
+    expect(stage).to_have_attribute("data-tool", "brush")
+    page.keyboard.down("Space")
+    expect(stage).to_have_attribute("data-tool", "hand")
+    drag(page, (-60, 10))
+    page.keyboard.up("Space")
+    wait_for_view(page, (scale, left - 20, top + 35))
+    expect(stage).to_have_attribute("data-tool", "brush")
+    assert kept(page, site, picture) == ([], 0)
+    expect(page.get_by_test_id("share")).to_contain_text("Nothing is painted")
+    paint(page, [(300, 200), (350, 260)])
+    assert kept(page, site, picture)[0] == ["brush"]
+
+
+def drag(page: Page, by: tuple[float, float], button: Literal["left", "middle", "right"] = "left") -> None:
+    box = page.get_by_test_id("stage").bounding_box()
+    assert box is not None
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    page.mouse.move(x, y)
+    page.mouse.down(button=button)
+    page.mouse.move(x + by[0], y + by[1], steps=3)
+    page.mouse.up(button=button)
 
 
 def test_the_cursor_circle_is_what_a_click_paints(page: Page, site: RunningSite) -> None:

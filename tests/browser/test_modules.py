@@ -100,6 +100,56 @@ def test_work_after_a_pause_says_that_the_job_runs(modules: Page) -> None:
     assert modules.evaluate(REDUCE, [SNAPSHOT, EVENTS[: resumed + 2]])["state"] == "running"
 
 
+def test_a_missing_worker_comes_before_the_place_and_goes_with_the_first_work(modules: Page) -> None:
+    wanted = "No worker is running; the job goes on as soon as one is."
+    said = modules.evaluate(
+        """async ([snapshot, wanted, events]) => {
+          const { fromSnapshot, reduce, withSnapshot } = await import("/js/live/reducer.js");
+          const { leftSentence, nowSentence } = await import("/js/live/words.js");
+          const first = fromSnapshot({ ...snapshot, place_in_queue: 1 });
+          const away = { ...snapshot, place_in_queue: 3, waits_for: wanted };
+          const running = events.slice(0, 4).reduce(reduce, first);
+          const stuck = withSnapshot(running, { ...away, state: "running", seconds_left: 300, last_event: 4 });
+          const paused = { ...stuck, state: "paused", reason: "" };
+          return [
+            ...[first, withSnapshot(first, away), stuck, paused, reduce(stuck, events[4])].map(nowSentence),
+            leftSentence(stuck, 0),
+          ];
+        }""",
+        [SNAPSHOT, wanted, EVENTS],
+    )
+    assert said == [
+        "Next in the queue.",
+        f"{wanted} Place 3 in the queue.",
+        f"{wanted} First generation of at most 3, 0 of 2 networks.",
+        "Paused. Everything so far is kept.",
+        "First generation of at most 3, 1 of 2 networks.",
+        "",
+    ]
+
+
+def test_the_time_left_is_said_as_a_person_says_it(modules: Page) -> None:
+    said = modules.evaluate(
+        """async (snapshot) => {
+          const { fromSnapshot } = await import("/js/live/reducer.js");
+          const { leftSentence } = await import("/js/live/words.js");
+          const at = (seconds_left, since) =>
+            leftSentence(fromSnapshot({ ...snapshot, state: "running", seconds_left }), since);
+          return [at(null, 9), at(30, 2), at(190, 10), at(7200, 0), at(20, 21),
+            leftSentence(fromSnapshot({ ...snapshot, state: "paused", seconds_left: 30 }), 0)];
+        }""",
+        SNAPSHOT,
+    )
+    assert said == [
+        "time left: known after the first networks",
+        "less than a minute left",
+        "about 3 min left",
+        "about 2.0 h left",
+        "a little longer than estimated",
+        "",
+    ]
+
+
 def test_a_later_snapshot_counts_no_network_twice(modules: Page) -> None:
     # The snapshot is of event 5, of which the page has seen the first three.
     state = modules.evaluate(

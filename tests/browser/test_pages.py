@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
+import uuid
+
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.conftest import Complaints
 from tests.browser.site import PASSWORD, RunningSite, photograph
-from tests.browser.steps import sign_up, upload
+from tests.browser.steps import (
+    LONG,
+    QUICK,
+    cancel,
+    choose_small_job,
+    finish,
+    log_in,
+    make_staff,
+    order,
+    sign_up,
+    upload,
+)
 
 SCREENS = {
     "wide": {"viewport": {"width": 1440, "height": 900}, "color_scheme": "light"},
@@ -44,6 +57,11 @@ def test_pages_fit_and_load_nothing_that_is_refused(browser: Browser, site: Runn
             page.goto(site.url + address)
             page.wait_for_load_state("networkidle")
             assert_fits(page)
+        see_jobs_fit(page, site, picture)
+        log_in(page, site, make_staff(site), "/review/")
+        expect(page.get_by_test_id("discovery")).not_to_have_count(0)
+        page.wait_for_load_state("networkidle")
+        assert_fits(page)
         assert not complaints and not foreign
         page.goto(f"{site.url}/no/such/page/")
         expect(page.get_by_test_id("error-page")).to_contain_text("There is nothing at this address.")
@@ -52,10 +70,46 @@ def test_pages_fit_and_load_nothing_that_is_refused(browser: Browser, site: Runn
         context.close()
 
 
+def see_jobs_fit(page: Page, site: RunningSite, picture: str) -> None:
+    """The result, the history with a card, and the live page in the middle of a search."""
+    done = order(page, site, picture, QUICK, share=True)
+    finish(page, site, done)
+    page.goto(f"{site.url}/jobs/{done}/")
+    page.get_by_test_id("result").wait_for()
+    page.wait_for_load_state("networkidle")
+    assert page.get_by_test_id("diagram").evaluate("image => image.naturalWidth") > 0
+    assert_fits(page)
+    running = order(page, site, picture, LONG)
+    page.goto(f"{site.url}/jobs/{running}/")
+    expect(page.get_by_test_id("state")).to_have_text("running", timeout=60_000)
+    expect(page.get_by_test_id("iteration")).to_contain_text("iteration", timeout=60_000)
+    expect(page.get_by_test_id("current-picture")).to_be_visible(timeout=30_000)
+    expect(page.get_by_test_id("left")).to_contain_text("left")
+    assert_fits(page)
+    cancel(page, site, running)
+    page.goto(f"{site.url}/jobs/")
+    expect(page.get_by_test_id("card")).to_have_count(2)
+    page.wait_for_load_state("networkidle")
+    assert_fits(page)
+
+
 def assert_fits(page: Page) -> None:
+    """Nothing is wider than the screen, and no panel than the room that the page gives it."""
     width = page.evaluate("() => document.documentElement.scrollWidth")
     viewport = page.viewport_size
     assert viewport is not None and width <= viewport["width"], page.url
+    wide = page.evaluate(
+        """() => {
+          const main = document.querySelector("main");
+          const box = main.getBoundingClientRect();
+          const room = box.right - parseFloat(getComputedStyle(main).paddingRight) + 0.5;
+          return [...main.querySelectorAll(".panel, .editor, .viewer, .card, .choice, .button, .notice, table")]
+            .filter((part) => part.getBoundingClientRect().right > room)
+            .filter((part) => getComputedStyle(part.parentElement).position !== "fixed")
+            .map((part) => `${part.tagName} ${part.className}`);
+        }"""
+    )
+    assert wide == [], page.url
 
 
 def test_refusals_name_file_reason_and_remedy(page: Page, site: RunningSite) -> None:
@@ -119,25 +173,70 @@ def test_one_click_opens_a_sample(page: Page, site: RunningSite, task: str, comp
     assert not complaints
 
 
-def test_staff_see_the_review_page_and_others_do_not(page: Page, site: RunningSite) -> None:
+def test_staff_judge_what_was_found_and_others_may_not(page: Page, site: RunningSite) -> None:
     sign_up(page, site)
     answer = page.goto(f"{site.url}/review/")
     assert answer is not None and answer.status == 403
     expect(page.get_by_test_id("error-page")).to_contain_text("not for this account")
-    page.get_by_test_id("log-out").click()
-    name = "reviewer"
-    site.manage(
-        "createsuperuser", "--noinput", "--username", name, "--email", "", DJANGO_SUPERUSER_PASSWORD=PASSWORD
-    )
-    page.goto(f"{site.url}/accounts/login/?next=/review/")
-    page.get_by_label("Username").fill(name)
-    page.get_by_label("Password", exact=True).fill(PASSWORD)
-    page.get_by_role("button", name="Log in").click()
-    page.wait_for_url("**/review/")
-    cards = page.get_by_test_id("discovery")
-    if cards.count() == 0:
-        expect(page.get_by_test_id("empty")).to_be_visible()
-        return
+    finish(page, site, order(page, site, upload(page, site, photograph(48)), QUICK))
+    log_in(page, site, make_staff(site), "/review/")
+    cards, verdicts = page.get_by_test_id("discovery"), page.get_by_test_id("verdict")
+    expect(verdicts.first).to_have_text("Not judged yet")
     cards.first.focus()
     page.keyboard.press("a")
-    expect(page.get_by_test_id("verdict").first).to_have_text("Approved")
+    expect(verdicts.first).to_have_text("Approved")
+    cards.first.get_by_test_id("note").fill("fewer skips")
+    cards.first.get_by_test_id("reject").click()
+    expect(verdicts.first).to_have_text("Rejected")
+    expect(cards.first).to_contain_text('reject, "fewer skips"')
+    expect(cards.first.locator(".trail li")).to_have_count(2)
+    # The owner kept the pictures to themselves.
+    expect(cards.first).to_contain_text("The owner keeps the pictures to themselves.")
+    expect(cards.first.locator(".pictures img")).to_have_count(0)
+
+
+def test_sharing_is_off_until_it_is_ticked(page: Page, site: RunningSite) -> None:
+    sign_up(page, site)
+    name = f"shared-{uuid.uuid4().hex[:8]}.png"
+    picture = upload(page, site, photograph(48), name)
+    box = page.get_by_test_id("share-for-review")
+    expect(box).not_to_be_checked()
+    shared = []
+    for ticked in (False, True):
+        page.goto(f"{site.url}/new/{picture}/")
+        page.locator("[data-stage][data-ready]").wait_for()
+        box.set_checked(ticked)
+        choose_small_job(page, population=2, generations=1, iterations=10)
+        page.get_by_test_id("start").click()
+        page.get_by_test_id("result").wait_for(timeout=120_000)
+        job = page.url.rstrip("/").rsplit("/", 1)[-1]
+        shared.append(page.request.get(f"{site.url}/api/v1/jobs/{job}").json()["share"])
+    assert shared == [False, True]
+    log_in(page, site, make_staff(site), "/review/")
+    newest = page.get_by_test_id("discovery").first
+    expect(newest.locator(".pictures img")).to_have_count(2)
+    for image in newest.locator(".pictures img").all():
+        expect(image).to_have_js_property("complete", True)
+        assert image.evaluate("image => image.naturalWidth") > 0
+
+
+def test_a_task_that_the_size_rules_out_says_why(page: Page, site: RunningSite) -> None:
+    sign_up(page, site)
+    upload(page, site, photograph(600))
+    expect(page.get_by_test_id("task-denoise")).to_be_disabled()
+    expect(page.get_by_test_id("about-denoise")).to_contain_text("pictures over 512 pixels a side")
+    expect(page.get_by_test_id("task-upscale")).to_be_disabled()
+    expect(page.get_by_test_id("task-inpaint")).to_be_checked()
+    expect(page.get_by_test_id("tool-brush")).to_be_visible()
+
+
+def test_a_password_is_changed_from_the_head_of_the_page(page: Page, site: RunningSite) -> None:
+    sign_up(page, site)
+    page.get_by_test_id("change-password").click()
+    page.get_by_label("Current Password").fill(PASSWORD)
+    page.get_by_label("New Password", exact=True).fill("another-horse-9")
+    page.get_by_label("New Password (again)").fill("another-horse-9")
+    page.get_by_role("button", name="Change the password").click()
+    expect(page.get_by_role("status")).to_contain_text("changed")
+    page.goto(f"{site.url}/jobs/")
+    expect(page.get_by_test_id("empty")).to_be_visible()

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+import redis
 from django.db import connection
 
-from tests.chaos.instance import Instance, check_the_rows, is_gone, signature
+from tests.chaos.instance import LEASE_SECONDS, LONG, Instance, check_the_rows, is_gone, signature
 from tests.servers import RedisServer
 from tests.waiting import wait_for
-from webapp.restorations import control, leases
+from tests.worker.test_files import storage_held
+from webapp.restorations import control, leases, notify
+from webapp.restorations.leases import Lease
 from webapp.restorations.models import Job, Worker, WorkItem
-from webapp.restorations.states import ItemState, JobState
+from webapp.restorations.states import ItemKind, ItemState, JobState
 
 pytestmark = [pytest.mark.chaos, pytest.mark.slow]
 
@@ -205,3 +209,67 @@ def test_the_worker_itself_holds_no_torch(instance: Instance) -> None:
 
 def maps_torch(pid: int) -> bool:
     return "libtorch" in Path(f"/proc/{pid}/maps").read_text()
+
+
+def test_a_slow_disk_costs_no_lease(instance: Instance, undisturbed: dict[str, Any]) -> None:
+    """Opening, storing and recording may take longer than a lease: the worker keeps it meanwhile."""
+    job = instance.submit()
+    items = WorkItem.objects.filter(job=job)
+    with storage_held():
+        instance.worker("worker")
+        leased = wait_for(lambda: items.filter(state=ItemState.LEASED).first(), 60, "the job to be opened")
+        outlasted(leased)
+    combine = items.filter(kind="combine", state=ItemState.LEASED)
+    leased = wait_for(combine.first, LONG, "the last step", every=0.01)
+    with storage_held():
+        if combine.exists():  # else it was quicker than the test, which then shows the opening alone
+            outlasted(leased)
+    instance.wait_until(job, JobState.DONE)
+    assert instance.faults(job) == []
+    assert equals(job, undisturbed)
+
+
+def outlasted(leased: WorkItem) -> None:
+    """Wait until the lease lives longer than without an extension."""
+    first = leased.lease_until
+    assert first is not None
+    later = WorkItem.objects.filter(
+        pk=leased.pk, lease_until__gt=first + timedelta(seconds=LEASE_SECONDS + 1)
+    )
+    wait_for(later.exists, 20, "the lease to be extended")
+
+
+def test_the_queue_is_read_however_busy_the_worker_is(
+    instance: Instance, redis_url: str, settings: Any
+) -> None:
+    settings.REDIS_URL = redis_url.replace("unix://", "redis+socket://")
+    instance.worker("worker", redis=redis_url, slots=1, hook="sleep:1")
+    queue = redis.from_url(redis_url)
+    wait_for(
+        lambda: Worker.objects.filter(name="worker", fingerprint__isnull=False).exists(), 60, "it to be warm"
+    )
+    job = instance.submit()  # by message: the slot's own look comes every ten seconds only
+    busy = instance.wait_until_fitting(job)
+    for _ in range(30):
+        notify.look()
+    assert queue.llen("nasdip") > 0, "the messages went there"
+    wait_for(lambda: queue.llen("nasdip") == 0, 10, "the queue to be read")
+    assert leases.wanted(lease_of(busy)), "and the slot is still at the same fit"
+
+
+def lease_of(item: WorkItem) -> Lease:
+    return Lease(item.pk, item.lease_token, item.job_id, ItemKind.EVALUATE, item.genome, 0, {}, 60.0)
+
+
+@pytest.mark.parametrize("with_redis", [False, True], ids=["polling", "redis"])
+def test_a_worker_on_which_everything_crashes_ends_and_says_why(
+    instance: Instance, redis_url: str, settings: Any, with_redis: bool
+) -> None:
+    if with_redis:
+        settings.REDIS_URL = redis_url.replace("unix://", "redis+socket://")
+    for name in ("alice", "bob"):
+        instance.submit(name)
+    broken = instance.worker("broken", redis=redis_url if with_redis else "", hook="segfault:")
+    assert broken.process.wait(60) == 1, broken.log.read_text()
+    assert "faults in a row" in Worker.objects.get(name="broken").out_of_service
+    assert not WorkItem.objects.filter(state=ItemState.LEASED).exists(), "what it held is given back"

@@ -1,8 +1,10 @@
-"""The containers are described, never run here: so their descriptions are held to what `nasdip up` runs."""
+"""The containers are described, never run here: so their descriptions are held to what `nasdip up` runs, and
+their commands do a job with their environment, on PostgreSQL and Redis."""
 
 from __future__ import annotations
 
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +13,11 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.launcher.instance import ROOT
+from tests.launcher.client import Client
+from tests.launcher.conftest import Undisturbed
+from tests.launcher.instance import ROOT, free_port, launcher_environment
+from tests.servers import tethered
+from tests.waiting import wait_for
 from webapp.operations.preflight import Address
 from webapp.operations.up import web_plan, worker_plans
 
@@ -101,10 +107,9 @@ def test_the_site_is_open_to_this_machine_only(compose: dict[str, Any]) -> None:
     assert "ports" not in compose["services"]["redis"]
 
 
-def test_settings_take_the_environment_of_the_containers(compose: dict[str, Any]) -> None:
-    from webapp.config.environment import Environment, database_settings
-
-    filled = {
+def filled(compose: dict[str, Any]) -> dict[str, str]:
+    """The environment of a container, as compose makes it."""
+    return {
         name: re.sub(
             r"\$\{([A-Z_]+)(:[-?]([^}]*))?\}",
             lambda m: filling(m.group(1), m.group(2), m.group(3)),
@@ -112,7 +117,12 @@ def test_settings_take_the_environment_of_the_containers(compose: dict[str, Any]
         )
         for name, value in compose["services"]["worker"]["environment"].items()
     }
-    environment = Environment.read(filled)
+
+
+def test_settings_take_the_environment_of_the_containers(compose: dict[str, Any]) -> None:
+    from webapp.config.environment import Environment, database_settings
+
+    environment = Environment.read(filled(compose))
     assert database_settings(environment.database_url)["HOST"] == "database"
     assert environment.redis_url == "redis://redis:6379/0"
     assert not environment.sign_up_open
@@ -122,6 +132,91 @@ def test_settings_take_the_environment_of_the_containers(compose: dict[str, Any]
 def filling(name: str, rule: str | None, default: str | None) -> str:
     """What compose puts for ${name}: a value where one is demanded, else the default."""
     return f"{name.lower()}-{'0' * 40}" if rule is not None and rule.startswith(":?") else default or ""
+
+
+class Containers:
+    """What compose would run, run without containers: the same commands with the same environment."""
+
+    def __init__(self, environment: dict[str, str], logs: Path) -> None:
+        self._environment = launcher_environment(PYTHONPATH=str(ROOT), **environment)
+        self._logs = logs
+        self._running: list[subprocess.Popen[bytes]] = []
+
+    def start(self, name: str, *replaced: tuple[str, str]) -> None:
+        """The command of that image, some of its words replaced."""
+        words = [dict(replaced).get(word, word) for word in command(name)]
+        with (self._logs / name).open("wb") as log:
+            started = subprocess.Popen(
+                tethered([sys.executable, *words[1:]]),
+                cwd=ROOT,
+                env=self._environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        self._running.append(started)
+
+    def run(self, *words: str, **more: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, *words],
+            cwd=ROOT,
+            env=self._environment | more,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+    def is_well(self, *what: str) -> bool:
+        return self.run("-m", "webapp.operations.health_check", *what).returncode == 0
+
+    def stop(self) -> list[int]:
+        """SIGTERM to all, as `docker compose stop` does; their exit codes."""
+        for process in self._running:
+            process.terminate()
+        return [process.wait(15) for process in self._running]
+
+
+@pytest.mark.slow
+@pytest.mark.postgres
+def test_the_commands_of_the_containers_do_a_job_on_postgresql(
+    compose: dict[str, Any], postgres_url: str, redis_url: str, tmp_path: Path, undisturbed: Undisturbed
+) -> None:
+    port = str(free_port())
+    containers = Containers(
+        filled(compose)
+        | {
+            "NASDIP_DATABASE_URL": postgres_url,
+            "NASDIP_REDIS_URL": redis_url,
+            "NASDIP_DATA": str(tmp_path / "data"),
+            "NASDIP_ALLOWED_HOSTS": "photos.example,127.0.0.1",
+        },
+        tmp_path,
+    )
+    migrated = containers.run(*compose["services"]["migrate"]["command"][1:])
+    assert migrated.returncode == 0, migrated.stderr
+    made = containers.run(
+        *("manage.py", "createsuperuser", "--no-input", "--username", "owner", "--email", "o@photos.example"),
+        DJANGO_SUPERUSER_PASSWORD="a long password",
+    )
+    assert made.returncode == 0, made.stderr
+    issue = "from django.contrib.auth.models import User\nfrom webapp.accounts import tokens\n"
+    issue += "print(tokens.issue(User.objects.get(), 'test'))"
+    token = containers.run("manage.py", "shell", "--command", issue).stdout.split()[-1]
+    try:
+        assert not containers.is_well("web", port)
+        assert not containers.is_well("worker")
+        containers.start("worker")
+        containers.start("web", ("0.0.0.0", "127.0.0.1"), ("8000", port), ("/app", str(ROOT)))
+        wait_for(lambda: containers.is_well("web", port), 60, f"the web server to be well; see {tmp_path}")
+        client = Client(f"http://127.0.0.1:{port}/", token)
+        assert client.wait_until_done(client.submit()) == undisturbed.outcome
+        assert containers.is_well("worker")
+    finally:
+        codes = containers.stop()
+    assert codes == [0, -signal.SIGTERM], "uvicorn hands the signal on to itself when it has ended its work"
+    assert not containers.is_well("worker")
 
 
 @pytest.mark.parametrize("name", ["web", "worker"])

@@ -19,6 +19,7 @@ import pytest
 
 from tests.launcher.instance import ROOT
 from tests.waiting import wait_for
+from webapp.operations import install
 
 pytestmark = pytest.mark.slow
 
@@ -166,11 +167,67 @@ def test_a_folder_that_holds_something_else_is_left_alone(copy: Path, tmp_path: 
 
 
 def test_a_disk_that_is_too_small_is_said_beforehand(copy: Path, small_disk: Path) -> None:
+    (copy / "requirements" / "base.txt").write_text("tiny==1.0\nscipy==1.0\n")
     done = launch(copy, NASDIP_VENV=str(small_disk / "venv"))
     assert done.returncode == 1
     assert "are needed" in done.stderr
     assert "NASDIP_VENV" in done.stderr
     assert not (small_disk / "venv").exists()
+
+
+def test_the_disk_has_to_hold_only_what_is_missing(copy: Path, small_disk: Path) -> None:
+    venv = {"NASDIP_VENV": str(small_disk / "venv")}
+    assert launch(copy, "x", **venv).stdout == "engine x\n"
+    (copy / "requirements" / "base.txt").write_text("tiny==2.0\n")
+    assert launch(copy, "x", **venv).stdout == "engine x\n"
+
+    # The environment is there and works, and what a new lock adds does not fit any more.
+    (copy / "requirements" / "base.txt").write_text("tiny==2.0\nscipy==1.0\n")
+    refused = launch(copy, **venv)
+    assert refused.returncode == 1
+    assert "0.2 GB are needed" in refused.stderr
+    assert str(small_disk) in refused.stderr
+    (copy / "requirements" / "base.txt").write_text("tiny==2.0\n")
+    assert launch(copy, "x", **venv).stdout == "engine x\n"
+
+
+def test_wheels_have_to_fit_where_pip_puts_them(copy: Path, small_disk: Path) -> None:
+    (copy / "requirements" / "torch.txt").write_text("torch==2.0\n")
+    cache = {"PIP_CACHE_DIR": str(small_disk / "pip" / "cache")}
+    for name, more in (("TMPDIR", {"TMPDIR": str(small_disk)}), ("PIP_CACHE_DIR", cache)):
+        done = launch(copy, **more)
+        assert done.returncode == 1
+        assert f"are needed in {small_disk}" in done.stderr
+        assert f"another disk with {name}" in done.stderr
+    assert not (copy / ".venv").exists()
+
+
+def test_sizes_are_of_what_the_environment_lacks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    locks = ["base.txt", "torch.txt", "test.txt"]
+    assert install.sizes(Path(sys.prefix), locks) == (0, 0), "the tests run in a whole environment"
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.setattr("platform.machine", lambda: "x86_64")
+    download, disk = install.sizes(tmp_path / "new", locks)
+    assert 3 < download < 4
+    assert 6 < disk < 7
+    monkeypatch.setenv("NASDIP_TORCH_INDEX", "https://index.example/cpu")
+    small_download, small_disk = install.sizes(tmp_path / "new", locks)
+    assert 0.7 < small_download < 1.2
+    assert 1.8 < small_disk < 2.6
+    assert install.sizes(tmp_path / "new", ["test.txt"])[1] < 1
+
+
+def test_what_an_interrupted_install_has_left_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.setattr("platform.machine", lambda: "x86_64")
+    before = install.sizes(tmp_path, ["torch.txt"])
+    library = tmp_path / "lib/python3.11/site-packages/nvidia/library.so"
+    library.parent.mkdir(parents=True)
+    with library.open("wb") as sparse:
+        sparse.truncate(1 << 31)
+    after = install.sizes(tmp_path, ["torch.txt"])
+    assert before[1] - after[1] == pytest.approx(2)
+    assert before[0] - after[0] > 1
 
 
 def test_without_venv_the_debian_package_is_named(copy: Path, tmp_path: Path) -> None:

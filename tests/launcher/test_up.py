@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import io
+import http.client
 import os
 import signal
 import socket
@@ -12,22 +12,15 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
+import psutil
 import pytest
-from PIL import Image
 
-from nasdip_engine.seeding import generator
+from tests.launcher.conftest import Undisturbed
 from tests.launcher.instance import ROOT, Instance, free_port, launcher_environment, living, processes_of
 from tests.waiting import wait_for
+from webapp.operations.up import cores
 
 pytestmark = pytest.mark.slow
-
-SMALL = {"population": 4, "generations": 2, "iterations": 20, "final_iterations": 20, "crop": 32}
-
-
-@pytest.fixture
-def data(tmp_path: Path) -> Path:
-    return tmp_path / "data"
 
 
 @pytest.fixture
@@ -35,13 +28,6 @@ def up(data: Path) -> Iterator[Instance]:
     instance = Instance(data, "--no-sample").wait_until_up()
     yield instance
     instance.stop()
-
-
-def small_picture() -> bytes:
-    pixels = generator(3, "test", "picture").integers(0, 256, (48, 48, 3), dtype=np.uint8)
-    file = io.BytesIO()
-    Image.fromarray(pixels).save(file, "PNG")
-    return file.getvalue()
 
 
 def refused(*options: str, **environment: str) -> tuple[int, str]:
@@ -75,7 +61,7 @@ def test_access_is_private_and_outlives_a_restart(up: Instance) -> None:
     assert set(first) == {"url", "user", "password", "token"}
     assert first["url"] == up.url
     assert first["password"] in up.said()
-    assert up.call("GET", "jobs")["jobs"] == []
+    assert up.client().call("GET", "jobs")["jobs"] == []
     up.stop()
 
     begun = time.monotonic()
@@ -83,7 +69,7 @@ def test_access_is_private_and_outlives_a_restart(up: Instance) -> None:
     try:
         assert time.monotonic() - begun < 30
         assert again.access() == first
-        assert again.call("GET", "jobs")["jobs"] == []
+        assert again.client().call("GET", "jobs")["jobs"] == []
     finally:
         again.stop()
 
@@ -123,23 +109,47 @@ def test_a_reset_password_is_told_and_kept(up: Instance) -> None:
     assert new in done.stdout
 
 
-def test_without_redis_a_job_runs_by_polling(data: Path) -> None:
-    instance = Instance(data, "--no-sample", NASDIP_REDIS_URL="").wait_until_up()
+def test_without_redis_a_job_runs_by_polling(undisturbed: Undisturbed) -> None:
+    assert "look into the database" in undisturbed.said
+    assert not any("valkey" in line for line in undisturbed.processes)
+    assert len(undisturbed.outcome.generations) == 2, "the job was done to its end"
+
+
+def test_a_site_on_the_network_with_two_workers_ends_by_ctrl_c(data: Path, tmp_path: Path) -> None:
+    shown = tmp_path / "shown"
+    browser = tmp_path / "browser"
+    browser.write_text(f'#!/bin/sh\necho "$1" > {shown}.new && mv {shown}.new {shown}\n')
+    browser.chmod(0o755)
+    # A shell that runs the tests in the background has SIGINT ignored, and children inherit that.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    options = ("--no-sample", "--host", "0.0.0.0", "--workers", "2", "--open")
     try:
-        assert "look into the database" in instance.said()
-        assert not any("valkey" in line for line in instance.children().values())
-        picture = instance.send_picture(small_picture())
-        asked = {"picture": picture, "task": "denoise", "preset": "preview", "seed": 1, "settings": SMALL}
-        job = instance.call("POST", "jobs", asked)["id"]
-        ended = wait_for(
-            lambda: (told := instance.call("GET", f"jobs/{job}"))["state"] in {"done", "failed"} and told,
-            170,
-            "the job to end",
-            every=0.5,
-        )
-        assert ended["state"] == "done"
+        site = Instance(data, *options, BROWSER=f"{browser} %s", NASDIP_ALLOWED_HOSTS="photos.example")
     finally:
-        instance.stop()
+        signal.signal(signal.SIGINT, before)
+    try:
+        site.wait_until_up()
+        assert "sign-up is open to everyone on the network" in site.said()
+        wait_for(shown.exists, 10, "the browser to be opened")
+        assert shown.read_text().strip() == site.url == site.access()["url"]
+        assert [status_for(site, host) for host in (socket.gethostname(), "photos.example")] == [200, 200]
+        assert status_for(site, "elsewhere.example") == 400
+        workers = [pid for pid, line in site.children().items() if "-m gpu_worker" in line]
+        slots = [psutil.Process(pid).environ()["NASDIP_SLOTS"] for pid in workers]
+        assert slots == [str(max(1, cores() // 2))] * 2
+    finally:
+        code = site.stop(number=signal.SIGINT)
+    assert code == 0
+    wait_for(lambda: processes_of(data) == [], 5, "all processes of the instance to end")
+
+
+def status_for(site: Instance, host: str) -> int:
+    """What the sign-in page answers a browser that knows the site as `host`."""
+    connection = http.client.HTTPConnection("127.0.0.1", site.port, timeout=10)
+    connection.request("GET", "/accounts/login/", headers={"Host": f"{host}:{site.port}"})
+    status = connection.getresponse().status
+    connection.close()
+    return status
 
 
 def test_a_taken_port_is_one_sentence(data: Path) -> None:

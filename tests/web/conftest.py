@@ -25,20 +25,24 @@ def files(tmp_path: Path, settings: Any) -> Path:
     return tmp_path / "data"
 
 
-# Without passwords: hashing one takes longer than most of these tests, and nobody logs in by form here.
+def person(name: str, **more: Any) -> User:
+    """A user with a password that nothing fits: hashing one takes longer than most of these tests."""
+    return User.objects.create(username=name, password="no hash", **more)
+
+
 @pytest.fixture
 def alice(db: None) -> User:
-    return User.objects.create_user("alice")
+    return person("alice")
 
 
 @pytest.fixture
 def bob(db: None) -> User:
-    return User.objects.create_user("bob")
+    return person("bob")
 
 
 @pytest.fixture
 def reviewer(db: None) -> User:
-    return User.objects.create_user("reviewer", is_staff=True)
+    return person("reviewer", is_staff=True)
 
 
 @pytest.fixture

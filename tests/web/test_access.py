@@ -100,6 +100,7 @@ ROUTES = {
     "POST /api/v1/jobs/{job_id}/resume": OWN._replace(queued=True),
     "POST /api/v1/jobs/{job_id}/cancel": OWN._replace(queued=True),
     "POST /api/v1/jobs/{job_id}/go-on-without": Row(401, 409, 404, 404, queued=True),
+    "POST /api/v1/jobs/{job_id}/go-on-here": Row(401, 409, 404, 404, queued=True),
     "GET /api/v1/jobs/{job_id}/snapshot": OWN,
     "GET /api/v1/jobs/{job_id}/events": OWN,
     "GET /api/v1/jobs/{job_id}/result.png": OWN,

@@ -47,7 +47,9 @@ def test_the_upload_page_says_the_limits(client: Client) -> None:
     page = client.get("/new/").content.decode()
     assert "Up to 50 MB and 40 megapixels" in page
     assert f"at least {SMALLEST_SIDE} pixels a side" in page
-    assert f"up to {LARGEST_SIDE} px a side are restored at full size, larger ones only to fill a hole" in page
+    assert (
+        f"up to {LARGEST_SIDE} px a side are restored at full size, larger ones only to fill a hole" in page
+    )
     assert f"enlarged results have up to {LARGEST_RESULT} px a side" in page
 
 

@@ -67,7 +67,9 @@ class Proxy:
         if self.strips:
             path = path.removeprefix(PREFIX) or "/"
         if not any(line.lower().startswith("upgrade:") for line in lines):
-            lines = [line for line in lines if not line.lower().startswith("connection:")] + ["Connection: close"]
+            lines = [line for line in lines if not line.lower().startswith("connection:")] + [
+                "Connection: close"
+            ]
         lines += ["X-Forwarded-Proto: https", "X-Forwarded-For: 203.0.113.9"]
         to_reader, to_writer = await asyncio.open_connection("127.0.0.1", self.to_port)
         to_writer.write("\r\n".join([f"{method} {path} {version}", *lines, "", ""]).encode("latin1"))
@@ -172,7 +174,10 @@ def test_below_a_path_everything_is_found(hidden_site: RunningSite, strips: bool
         follow_links(browser, landing)
 
         asked, _ = browser.ask("GET", f"{PREFIX}/jobs/")
-        assert (asked.status, asked.headers["Location"]) == (302, f"{PREFIX}/accounts/login/?next={PREFIX}/jobs/")
+        assert (asked.status, asked.headers["Location"]) == (
+            302,
+            f"{PREFIX}/accounts/login/?next={PREFIX}/jobs/",
+        )
         name = f"alice-{strips}"
         signed = browser.submit(
             f"{PREFIX}/accounts/signup/", username=name, password1=PASSWORD, password2=PASSWORD

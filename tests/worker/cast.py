@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import numpy as np
 from django.contrib.auth.models import User
+from django.db.models.functions import Now
 
 from nasdip_engine.framing import final_frame, search_frame
 from nasdip_engine.picture import encode_png
@@ -18,10 +20,21 @@ from webapp.pictures import storage
 from webapp.pictures.models import Picture
 from webapp.restorations import files, generations, leases, submission
 from webapp.restorations.leases import Lease
-from webapp.restorations.models import Job
-from webapp.restorations.states import ItemKind
+from webapp.restorations.models import Job, WorkItem
+from webapp.restorations.states import ItemKind, ItemState
 
-__all__ = ["FINGERPRINT", "Trouble", "drive", "outcome_of", "person", "queue", "record", "take", "take_one"]
+__all__ = [
+    "FINGERPRINT",
+    "Trouble",
+    "drive",
+    "let_leases_run_out",
+    "outcome_of",
+    "person",
+    "queue",
+    "record",
+    "take",
+    "take_one",
+]
 
 FINGERPRINT = {"torch": "recorded", "threads": 1}
 SETTINGS = {"population": 4, "generations": 3, "iterations": 20, "final_iterations": 30, "crop": 32}
@@ -75,6 +88,12 @@ def take_one(worker: str = "recorder") -> Lease:
     """Lease one item, which must be there."""
     (lease,) = take(1, worker)
     return lease
+
+
+def let_leases_run_out() -> None:
+    """As if every worker had been silent for longer than a lease lasts."""
+    leased = WorkItem.objects.filter(state=ItemState.LEASED)
+    assert leased.update(lease_until=Now() - timedelta(seconds=1))
 
 
 def outcome_of(lease: Lease) -> dict[str, Any]:

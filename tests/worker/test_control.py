@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import contextlib
 import threading
+from collections.abc import Callable
+from uuid import UUID
 
 import pytest
 from django.contrib.auth.models import User
 from django.db import connections
 
-from tests.worker.cast import Trouble, drive, queue, record, take, take_one
+from tests.worker.cast import FINGERPRINT, Trouble, drive, let_leases_run_out, queue, record, take, take_one
 from webapp.pictures import storage
 from webapp.pictures.models import Picture
-from webapp.restorations import control, files, leases
+from webapp.restorations import control, files, generations, leases, workers
 from webapp.restorations.control import NotPossible
-from webapp.restorations.models import Job, JobFile, WorkItem
+from webapp.restorations.leases import Lease
+from webapp.restorations.models import Event, Job, JobFile, WorkItem
 from webapp.restorations.snapshot import snapshot
-from webapp.restorations.states import ItemState, JobState
+from webapp.restorations.states import ItemKind, ItemState, JobState
+
+OWNERS_ACTS = [control.pause, control.resume, control.cancel, control.go_on_without, control.go_on_here]
 
 
 def test_a_queued_job_pauses_at_once_and_goes_on(job: Job, alice: User) -> None:
@@ -40,13 +45,137 @@ def test_a_running_job_is_pausing_until_the_last_lease_is_back(job: Job, alice: 
     assert not WorkItem.objects.filter(job=job, attempts__gt=0).exists()
 
 
-def test_the_sweep_completes_a_pause_whose_worker_died(
-    job: Job, alice: User, leases_expire_at_once: None
-) -> None:
+def test_the_sweep_completes_a_pause_whose_worker_died(job: Job, alice: User) -> None:
     take_one()
     assert control.pause(job.pk, alice).state == JobState.PAUSING
+    let_leases_run_out()
     leases.sweep()
     assert Job.objects.get(pk=job.pk).state == JobState.PAUSED
+
+
+@pytest.mark.parametrize(
+    ("act", "state"), [(control.pause, JobState.PAUSED), (control.cancel, JobState.CANCELLED)]
+)
+def test_without_any_worker_the_owner_need_not_wait_for_a_sweep(
+    job: Job, alice: User, act: Callable[[UUID, User], Job], state: JobState
+) -> None:
+    drive(job, until=lambda row: row.generation == 0)
+    take_one()
+    assert act(job.pk, alice).state != state, "the worker may still live"
+    let_leases_run_out()
+    assert act(job.pk, alice).state == state
+    assert WorkItem.objects.filter(job=job, losses=1).count() == 1
+
+
+def test_a_job_whose_worker_died_while_it_was_cancelled_is_deleted(job: Job, alice: User) -> None:
+    take_one()
+    control.cancel(job.pk, alice)
+    with pytest.raises(NotPossible, match="cancelling"):
+        control.delete(job)
+    let_leases_run_out()
+    control.delete(job)
+    assert not Job.objects.exists()
+
+
+def give_up(lease: Lease) -> Lease:
+    """Let the item of a lease fault until its job pauses; nothing else may wait meanwhile."""
+    while True:
+        assert leases.give_back(lease, Trouble("memory", "out of it"))
+        if Job.objects.get(pk=lease.job_id).state == JobState.PAUSED:
+            return lease
+        lease = next(again for again in take() if again.item_id == lease.item_id)
+
+
+def finals_of(job: Job) -> dict[ItemKind, list[Lease]]:
+    drive(job, until=lambda row: row.state == JobState.FINISHING)
+    found: dict[ItemKind, list[Lease]] = {ItemKind.FINISH: [], ItemKind.BASELINE: []}
+    for lease in take():
+        found[lease.kind].append(lease)
+    return found
+
+
+def test_a_final_fit_that_always_faults_is_left_out(job: Job, alice: User) -> None:
+    finals = finals_of(job)
+    failing, other = finals[ItemKind.FINISH]
+    give_up(failing)
+    assert control.go_on_without(job.pk, alice).state == JobState.FINISHING
+    assert record(other)
+    assert record(finals[ItemKind.BASELINE][0])
+    done = drive(job)
+    assert (done.state, done.reason) == (JobState.DONE, "")
+    (entry,) = done.run["excluded"]
+    assert (entry["kind"], entry["genome"]) == ("finish", failing.genome)
+    assert entry["key"].startswith("finish:")
+    assert [network["genome"] for network in done.run["final"]["networks"]] == [other.genome]
+
+
+def test_the_last_final_fit_is_not_left_out(job: Job, alice: User) -> None:
+    finals = finals_of(job)
+    one, other = finals[ItemKind.FINISH]
+    give_up(one)
+    control.go_on_without(job.pk, alice)
+    give_up(other)
+    with pytest.raises(NotPossible, match="No other network"):
+        control.go_on_without(job.pk, alice)
+    assert Job.objects.get(pk=job.pk).state == JobState.PAUSED
+
+
+def test_a_reference_that_always_faults_is_left_out(job: Job, alice: User) -> None:
+    finals = finals_of(job)
+    for fit in finals[ItemKind.FINISH]:
+        assert record(fit)
+    (combine,) = take()
+    give_up(finals[ItemKind.BASELINE][0])
+    assert record(combine), "all else is there before the owner decides"
+    assert control.go_on_without(job.pk, alice).state == JobState.DONE
+    done = Job.objects.get(pk=job.pk)
+    assert done.run["baseline"] is None
+    assert [(entry["kind"], entry["key"]) for entry in done.run["excluded"]] == [("baseline", "baseline")]
+
+
+def test_a_job_whose_machines_are_gone_goes_on_with_others(job: Job, alice: User) -> None:
+    other = {"torch": "another", "threads": 1}
+    drive(job, until=lambda row: row.generation == 0)
+    with pytest.raises(NotPossible, match="no running worker"):
+        control.go_on_here(job.pk, alice)  # there is none at all
+    workers.beat("other", pid=1, slots=1, fingerprint=other, device="cpu", first=True)
+    assert take(1, "other", other) == []
+    assert snapshot(job)["may_go_on_here"]
+    held = take_one()
+    with pytest.raises(NotPossible, match="still holds"):
+        control.go_on_here(job.pk, alice)
+    leases.give_back(held)
+    assert control.go_on_here(job.pk, alice).fingerprint is None
+    while taken := take(1, "other", other):
+        assert record(taken[0])
+    done = Job.objects.get(pk=job.pk)
+    assert done.state == JobState.DONE
+    assert done.run["fingerprints"] == [FINGERPRINT, other]
+    assert done.run["fingerprint"] == other
+    assert Event.objects.get(job=job, kind="moved").data == {"fingerprint": FINGERPRINT}
+
+
+def test_a_job_stays_with_its_machines_while_one_of_them_is_up(job: Job, alice: User) -> None:
+    drive(job, until=lambda row: row.generation == 0)
+    for name, fingerprint in (("other", {"torch": "another"}), ("same", FINGERPRINT)):
+        workers.beat(name, pid=1, slots=1, fingerprint=fingerprint, device="cpu", first=True)
+    assert not snapshot(job)["may_go_on_here"]
+    with pytest.raises(NotPossible, match="no running worker"):
+        control.go_on_here(job.pk, alice)
+    assert "fingerprints" not in drive(job).run
+
+
+@pytest.mark.parametrize(
+    ("act", "state"), [(control.pause, JobState.PAUSED), (control.cancel, JobState.CANCELLED)]
+)
+def test_an_input_that_cannot_be_restored_gives_its_lease_back_to_a_job_on_its_way_out(
+    job: Job, alice: User, act: Callable[[UUID, User], Job], state: JobState
+) -> None:
+    lease = take_one()
+    act(job.pk, alice)
+    assert generations.abandon(lease, "all of it is hole")
+    assert Job.objects.get(pk=job.pk).state == state
+    assert not WorkItem.objects.filter(job=job, state=ItemState.LEASED).exists()
 
 
 def test_cancelling_drops_the_work_and_late_outcomes_are_thrown_away(job: Job, alice: User) -> None:
@@ -76,7 +205,7 @@ def test_an_act_twice_is_harmless_and_after_the_end_impossible(job: Job, alice: 
             act(job.pk, alice)
 
 
-@pytest.mark.parametrize("act", [control.pause, control.resume, control.cancel, control.go_on_without])
+@pytest.mark.parametrize("act", OWNERS_ACTS)
 def test_another_persons_job_does_not_exist(job: Job, bob: User, act: object) -> None:
     assert callable(act)
     with pytest.raises(Job.DoesNotExist):

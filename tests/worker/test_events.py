@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import threading
+from datetime import timedelta
 
 import pytest
 from django.db import connections, transaction
+from django.utils import timezone
 
 from tests.worker.cast import drive, take_one
 from webapp.restorations import events, leases, progress
@@ -110,6 +112,19 @@ def test_progress_is_told_twice_a_second_at_most(job: Job) -> None:
     assert not progress.report(one, TICK, "")
     assert not progress.report(two, TICK, ""), "all fits of a job share the two"
     assert Event.objects.filter(job=job, kind="progress").count() == 1
+
+
+def test_events_have_the_databases_time(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker whose clock is wrong tells neither too often nor too rarely."""
+    drive(job, until=lambda row: row.generation == 0)
+    lease = take_one()
+    late = timezone.now() - timedelta(hours=1)
+    with monkeypatch.context() as patch:
+        patch.setattr(timezone, "now", lambda: late)
+        assert progress.report(lease, TICK, "")
+    assert events.recently(job.pk, EventKind.PROGRESS, 600)
+    told = events.after(job.pk, 0)[-1]
+    assert (told["kind"], told["at"] > late.isoformat()) == ("progress", True)
 
 
 def test_progress_of_a_lost_lease_is_not_told(job: Job) -> None:

@@ -98,6 +98,12 @@ def test_databases_wait_for_their_turn() -> None:
     ]
 
 
+def test_each_slot_of_a_worker_has_its_connection() -> None:
+    for slots, most in ((1, 20), (64, 72)):
+        pool = database_settings("postgresql://host/name", slots)["OPTIONS"]["pool"]  # type: ignore[index]
+        assert pool["max_size"] == most
+
+
 def test_the_secret_key_is_made_once_and_private(tmp_path: Path) -> None:
     environment = Environment.read({"NASDIP_DATA": str(tmp_path / "data")})
     key = secret_key(environment)

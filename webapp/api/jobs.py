@@ -9,7 +9,7 @@ from uuid import UUID
 from django.conf import settings
 from django.contrib.auth.models import User
 from django.core.exceptions import ObjectDoesNotExist
-from django.db import IntegrityError
+from django.db import transaction
 from django.db.models import Q
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.urls import reverse
@@ -17,13 +17,12 @@ from ninja import Header, Query, Router, Status
 from pydantic import Field
 
 from nasdip_engine.errors import InvalidInput, MaskError, PictureError, SettingsError
-from nasdip_engine.picture import encode_mask
 from nasdip_engine.search.settings import settings_for
 from nasdip_engine.task import Task, TaskKind
 from webapp.api.problems import ProblemError
 from webapp.api.schemas import PRINTABLE, EventsOut, JobIn, JobListOut, JobOut, JobRef, ProblemOut, TaskName
-from webapp.pictures import storage
-from webapp.pictures.intake import digest_of, mask_of
+from webapp.pictures import quota, storage
+from webapp.pictures.intake import digest_of, mask_file
 from webapp.pictures.models import MaskDrawing, Picture
 from webapp.pictures.serving import png_response
 from webapp.restorations import control, events, submission
@@ -85,7 +84,7 @@ def job_json(job: Job) -> dict[str, Any]:
 
 @router.post(
     "jobs",
-    response={202: JobRef, 404: ProblemOut, 422: ProblemOut, 429: ProblemOut},
+    response={202: JobRef, 404: ProblemOut, 422: ProblemOut, 429: ProblemOut, 503: ProblemOut},
     url_name="submit_job",
 )
 def submit_job(
@@ -140,13 +139,16 @@ def _submit(owner: User, order: JobIn, key: str | None) -> Job:
         "settings": resolved,
         "mask_digest": digest or "",
     }
-    earlier = _earlier(owner, key, wanted)
+    earlier = _earlier_or_room(owner, key, wanted)
     if earlier is not None:
         return earlier
-    _refuse_too_many(owner)
     if content:
         storage.put(content)
-    try:
+    with transaction.atomic():
+        quota.hold(owner)  # from here on requests of one user follow each other: the answer stays true
+        earlier = _earlier_or_room(owner, key, wanted)
+        if earlier is not None:
+            return earlier
         job = submission.submit(
             owner,
             picture=picture,
@@ -161,12 +163,6 @@ def _submit(owner: User, order: JobIn, key: str | None) -> Job:
             idempotency_key=key,
             name=order.name,
         )
-    except IntegrityError:
-        # The same request came twice at the same moment, and the other one was first.
-        earlier = _earlier(owner, key, wanted)
-        if earlier is None:
-            raise
-        return earlier
     if content:
         # Again, now that the job refers to it: a deletion in between may have taken the file.
         storage.put(content)
@@ -193,7 +189,7 @@ def _mask(picture: Picture, upload: Picture | None, order: JobIn) -> bytes | Non
     if order.task != TaskKind.INPAINT:
         return None
     if upload is not None:
-        return encode_mask(mask_of(picture, upload, invert=order.invert_mask))
+        return mask_file(picture, upload, invert=order.invert_mask)
     drawing = MaskDrawing.objects.filter(picture=picture).first()
     if drawing is None or not drawing.mask_digest:
         raise MaskError(
@@ -202,6 +198,14 @@ def _mask(picture: Picture, upload: Picture | None, order: JobIn) -> bytes | Non
     if drawing.share >= 1:
         raise MaskError("all of the picture is painted: some of it must stay to learn from", field="mask")
     return storage.read(drawing.mask_digest)
+
+
+def _earlier_or_room(owner: User, key: str | None, wanted: dict[str, Any]) -> Job | None:
+    """The job that this request already made, or None where it may make one.  Raises ProblemError."""
+    earlier = _earlier(owner, key, wanted)
+    if earlier is None:
+        _refuse_too_many(owner)
+    return earlier
 
 
 def _earlier(owner: User, key: str | None, wanted: dict[str, Any]) -> Job | None:
@@ -288,8 +292,20 @@ def cancel_job(request: HttpRequest, job_id: UUID) -> dict[str, Any]:
 
 @router.post("jobs/{uuid:job_id}/go-on-without", response=STEERED, url_name="go_on_without")
 def go_on_without(request: HttpRequest, job_id: UUID) -> dict[str, Any]:
-    """Go on with a job that faults have paused, without the genome that failed; run.json records it."""
+    """Go on with a job that faults have paused, without the genome or the reference that failed.
+
+    run.json records it.
+    """
     return _steered(request, job_id, control.go_on_without)
+
+
+@router.post("jobs/{uuid:job_id}/go-on-here", response=STEERED, url_name="go_on_here")
+def go_on_here(request: HttpRequest, job_id: UUID) -> dict[str, Any]:
+    """Go on with the workers that are there, where none has the numerics that a job began on.
+
+    Other machines give other bits; run.json records it.
+    """
+    return _steered(request, job_id, control.go_on_here)
 
 
 def _steered(request: HttpRequest, job_id: UUID, act: Callable[[UUID, User], Job]) -> dict[str, Any]:

@@ -19,9 +19,12 @@ from webapp.pictures.models import MaskDrawing, Picture, PictureKind
 from webapp.pictures.serving import png_response
 from webapp.restorations.access import picture_for
 
-__all__ = ["picture_json", "router"]
+__all__ = ["CROWDED", "picture_json", "router"]
 
 router = Router(tags=["pictures"])
+
+# Too many of one's own wait already; the site is busy; no room on the disk, or in one's share of it.
+CROWDED = {429: ProblemOut, 503: ProblemOut, 507: ProblemOut}
 
 
 def picture_json(picture: Picture) -> dict[str, Any]:
@@ -53,7 +56,9 @@ def drawing_json(picture: Picture, drawing: MaskDrawing | None) -> dict[str, Any
 
 
 @router.post(
-    "pictures", response={201: PictureOut, 413: ProblemOut, 422: ProblemOut}, url_name="upload_picture"
+    "pictures",
+    response={201: PictureOut, 413: ProblemOut, 422: ProblemOut} | CROWDED,
+    url_name="upload_picture",
 )
 def upload_picture(
     request: HttpRequest,
@@ -64,6 +69,7 @@ def upload_picture(
     """Take in a picture: PNG, JPEG, WebP, BMP or TIFF, one frame, up to 50 MB and 40 megapixels.
 
     The answer's notes say what was done to it (turned upright, alpha dropped, 16 bit read as 8 ...).
+    Send one after the other: a third that would have to wait is told 429.
     """
     try:
         picture = intake(request.auth, file, kind=kind)
@@ -113,7 +119,7 @@ def picture_thumbnail(request: HttpRequest, picture_id: UUID) -> HttpResponseBas
 
 @router.put(
     "pictures/{uuid:picture_id}/strokes",
-    response={200: DrawingOut, 404: ProblemOut, 422: ProblemOut},
+    response={200: DrawingOut, 404: ProblemOut, 422: ProblemOut} | CROWDED,
     url_name="put_strokes",
 )
 def put_strokes(request: HttpRequest, picture_id: UUID, drawing: DrawingIn) -> dict[str, Any]:

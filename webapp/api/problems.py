@@ -24,6 +24,8 @@ from ninja import NinjaAPI
 from ninja.errors import AuthenticationError, HttpError, ValidationError
 
 from nasdip_engine.errors import InvalidInput, NasDipError
+from webapp.pictures.quota import NoRoomError
+from webapp.pictures.turns import BusyError, TooManyWaitingError
 
 __all__ = ["CONTENT_TYPE", "ProblemError", "install", "problem_body", "problem_response"]
 
@@ -123,6 +125,16 @@ def _engine_failed(request: HttpRequest, exc: NasDipError) -> HttpResponse:
     return problem_response(503, f"{exc}. Nothing was stored; try again in a minute.")
 
 
+def _busy(_request: HttpRequest, exc: BusyError) -> HttpResponse:
+    response = problem_response(429 if isinstance(exc, TooManyWaitingError) else 503, str(exc))
+    response["Retry-After"] = str(exc.retry_after)
+    return response
+
+
+def _no_room(_request: HttpRequest, exc: NoRoomError) -> HttpResponse:
+    return problem_response(507, str(exc))
+
+
 def _system_failed(request: HttpRequest, exc: OSError) -> HttpResponse:
     if exc.errno != errno.ENOSPC:
         return _unexpected(request, exc)
@@ -140,6 +152,8 @@ def install(api: NinjaAPI) -> None:
     api.add_exception_handler(Exception, _unexpected)
     api.add_exception_handler(ProblemError, _problem)
     api.add_exception_handler(NasDipError, _engine_failed)
+    api.add_exception_handler(BusyError, _busy)
+    api.add_exception_handler(NoRoomError, _no_room)
     api.add_exception_handler(OSError, _system_failed)
     api.add_exception_handler(InvalidInput, _invalid_input)
     api.add_exception_handler(HttpError, _http_error)

@@ -11,7 +11,7 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from ninja import Router, Status
 
-from webapp.api.pictures import picture_json
+from webapp.api.pictures import CROWDED, picture_json
 from webapp.api.problems import ProblemError
 from webapp.api.schemas import ProblemOut, SampleOut
 from webapp.pictures.intake import save_strokes, store_picture
@@ -40,7 +40,7 @@ SAMPLES = {
 
 @router.post(
     "samples/{name}",
-    response={201: SampleOut, 404: ProblemOut},
+    response={201: SampleOut, 404: ProblemOut} | CROWDED,
     url_name="take_sample",
 )
 def take_sample(request: HttpRequest, response: HttpResponse, name: str) -> Status[dict[str, Any]]:

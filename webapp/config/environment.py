@@ -1,7 +1,10 @@
-"""Every NASDIP_* variable, read once, typed, and refused with a sentence that names it.
+"""Every NASDIP_* variable of the site and its workers, read once, typed, and refused with a sentence that names it.
 
-Nothing else in the project reads the environment for a setting, so this file is the list of them.
-All have defaults: the settings import with an empty environment.
+All have defaults: the settings import with an empty environment. Read elsewhere, because that is needed before
+or without Django's settings: NASDIP_VENV and NASDIP_TORCH_INDEX (the launcher), NASDIP_EVALUATOR_HOOK (evaluator
+processes), NASDIP_TETHER_FD (between supervisor and child). `nasdip up` and the containers' health check look at
+a few of these variables beforehand, to lay the environment of what they start or ask. docs/operations.md lists
+all of them.
 """
 
 from __future__ import annotations
@@ -144,12 +147,13 @@ def _redis(url: str) -> str:
     return url
 
 
-def database_settings(url: str) -> dict[str, object]:
+def database_settings(url: str, slots: int = 1) -> dict[str, object]:
     """Django's DATABASES entry for `url`.
 
     SQLite: IMMEDIATE transactions wait for their turn instead of failing at once ("database is locked"),
     FULL keeps a commit through a power cut; WAL is switched on once, by `migrate`.
-    PostgreSQL: a pool, since connections that outlive a request leak under ASGI.
+    PostgreSQL: a pool, since connections that outlive a request leak under ASGI; each of a worker's `slots`
+    keeps one, its other threads (leases, heartbeat, messages) take turns with eight more.
     """
     parts = urlsplit(url)
     if parts.scheme == "sqlite":
@@ -181,7 +185,7 @@ def database_settings(url: str) -> dict[str, object]:
             "PORT": query.pop("port", str(parts.port or "")),
             "CONN_MAX_AGE": 0,
             "CONN_HEALTH_CHECKS": True,  # the pool hands out no connection that the server has cut
-            "OPTIONS": {**query, "pool": {"min_size": 1, "max_size": 20, "timeout": 20}},
+            "OPTIONS": {**query, "pool": {"min_size": 1, "max_size": max(20, slots + 8), "timeout": 20}},
         }
     shown = url.rsplit("@", maxsplit=1)[-1]  # never a password in a message
     raise ImproperlyConfigured(

@@ -6,14 +6,19 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
+from django.conf import settings
 from django.core.exceptions import DisallowedHost
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
-__all__ = ["LARGEST_BODY", "BodyLimit", "ContentSecurityPolicy", "policy"]
+__all__ = ["LARGEST_BODY", "LARGEST_UPLOAD", "UPLOADS", "BodyLimit", "ContentSecurityPolicy", "policy"]
 
-LARGEST_BODY = 64 * 1024 * 1024
-"""Bytes of a request: the 50 MB that an upload may have, with room for its multipart frame."""
+LARGEST_UPLOAD = 64 * 1024 * 1024
+"""Bytes of a request that uploads: the 50 MB that a picture may have, with room for its multipart frame."""
+LARGEST_BODY = 9 * 1024 * 1024
+"""Bytes of any other: the 8 MiB that Django reads of a body (DATA_UPLOAD_MAX_MEMORY_SIZE), and some room."""
+UPLOADS = "/api/v1/pictures"
+"""The one address, under the path prefix, where pictures are sent to."""
 
 _MOST_DRAINED = 4
 
@@ -72,11 +77,21 @@ class ContentSecurityPolicy:
 
 
 class BodyLimit:
-    """ASGI middleware that ends a request whose body grows over a limit, before Django spools it to disk."""
+    """ASGI middleware that ends a request whose body grows over a limit, before Django spools it to disk.
 
-    def __init__(self, app: Callable[..., Awaitable[None]], limit: int = LARGEST_BODY) -> None:
+    It stands before authentication, so what anybody may send is small but for where pictures are taken in.
+    """
+
+    def __init__(self, app: Callable[..., Awaitable[None]], limit: int | None = None) -> None:
+        """limit: bytes for every address (None: LARGEST_UPLOAD for uploads, else LARGEST_BODY)."""
         self.app = app
         self.limit = limit
+
+    def _limit(self, scope: MutableMapping[str, Any]) -> int:
+        if self.limit is not None:
+            return self.limit
+        uploads = f"{settings.FORCE_SCRIPT_NAME or ''}{UPLOADS}"
+        return LARGEST_UPLOAD if (scope["method"], scope["path"]) == ("POST", uploads) else LARGEST_BODY
 
     async def __call__(
         self,
@@ -87,10 +102,11 @@ class BodyLimit:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
+        limit = self._limit(scope)
         declared = dict(scope["headers"]).get(b"content-length", b"0")
-        if declared.isdigit() and int(declared) > self.limit:
-            await self._drain(receive)
-            await self._refuse(send)
+        if declared.isdigit() and int(declared) > limit:
+            await self._drain(receive, limit)
+            await self._refuse(send, limit)
             return
         seen = 0
         refused = False
@@ -100,9 +116,9 @@ class BodyLimit:
             message = await receive()
             if message["type"] == "http.request":
                 seen += len(message.get("body", b""))
-                if seen > self.limit and not refused:
+                if seen > limit and not refused:
                     refused = True
-                    await self._refuse(send)
+                    await self._refuse(send, limit)
                     return {"type": "http.disconnect"}
             return message
 
@@ -112,19 +128,20 @@ class BodyLimit:
 
         await self.app(scope, counted_receive, guarded_send)
 
-    async def _drain(self, receive: Callable[[], Awaitable[Message]]) -> None:
+    async def _drain(self, receive: Callable[[], Awaitable[Message]], limit: int) -> None:
         """Read away a body of a few times the limit: many clients look for the answer only when all is sent."""
         seen = 0
-        while seen < _MOST_DRAINED * self.limit:
+        while seen < _MOST_DRAINED * limit:
             message = await receive()
             seen += len(message.get("body", b""))
             if message["type"] != "http.request" or not message.get("more_body"):
                 return
 
-    async def _refuse(self, send: Callable[[Message], Awaitable[None]]) -> None:
+    async def _refuse(self, send: Callable[[Message], Awaitable[None]], limit: int) -> None:
         body = (
-            b'{"type":"about:blank","title":"Too large","status":413,'
-            b'"detail":"The request is over %d MB; pictures may have up to 50 MB."}' % (self.limit >> 20)
+            b'{"type":"about:blank","title":"Content Too Large","status":413,'
+            b'"detail":"The request is over %d MB; pictures may have up to 50 MB, all else is smaller."}'
+            % (limit >> 20)
         )
         await send(
             {

@@ -67,7 +67,7 @@ TEMPLATES = [
     },
 ]
 
-DATABASES = {"default": database_settings(ENVIRONMENT.database_url)}
+DATABASES = {"default": database_settings(ENVIRONMENT.database_url, ENVIRONMENT.slots)}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # --- who signs in -----------------------------------------------------------------------------------------
@@ -104,6 +104,10 @@ X_FRAME_OPTIONS = "DENY"
 
 # --- uploads ----------------------------------------------------------------------------------------------
 UNFINISHED_JOBS = 20  # of one user at a time; the API refuses more
+PICTURE_WAIT_SECONDS = 60  # that an upload waits for its turn; then the site says that it is busy
+PICTURES_WAITING_PER_USER = 2
+PICTURE_BYTES_PER_USER = 4_000_000_000  # stored uploads of one user, with what was made of them
+LEAST_FREE_BYTES = 1_000_000_000  # on the disk of the data folder; below it nothing is taken in
 DATA_UPLOAD_MAX_MEMORY_SIZE = 8 * 1024 * 1024  # strokes travel as JSON; files are counted apart
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 200
 DATA_UPLOAD_MAX_NUMBER_FILES = 5

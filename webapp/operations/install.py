@@ -126,7 +126,7 @@ def sizes(venv: Path, locks: Sequence[str]) -> tuple[float, float]:
     have = installed(venv / "bin" / "python")
     release = {name: version.partition("+")[0] for name, version in have.items()}  # 2.0+cpu is 2.0
     lacking = {name for name, versions in pins(locks).items() if release.get(name) not in versions}
-    disk = sum(DISK_MIB.get(name, SMALL_PACKAGE_MIB) for name in lacking)
+    disk = float(sum(DISK_MIB.get(name, SMALL_PACKAGE_MIB) for name in lacking))
     download = disk * WHEEL_SHARE
     if "torch" in lacking and torch_is_large():
         there = 0 if "torch" in have else sum(map(weight, venv.glob("lib/python*/site-packages/nvidia")))

@@ -1,7 +1,8 @@
 """An upload becomes a stored picture: size limit, guarded decode, normal form, thumbnail, row.
 
 What is decided here is decided by content, never by the name or the declared type.  Decoding happens in
-a process that may die (`nasdip_engine.guard`), at most two at a time, so that no upload stops the site.
+a process that may die (`nasdip_engine.guard`).  From reading to storing, at most two pictures are in work at a
+time (`turns.py`), so that no number of uploads takes the machine.
 """
 
 from __future__ import annotations
@@ -16,15 +17,19 @@ from functools import cache
 import numpy as np
 from django.contrib.auth.models import User
 from django.core.files.uploadedfile import UploadedFile
+from django.db import transaction
+from django.db.models import F
+from django.http import Http404
 from numpy.typing import NDArray
 from PIL import Image
 
 from nasdip_engine import guard
 from nasdip_engine.errors import PictureError
 from nasdip_engine.picture import LIMIT_BYTES, decode, encode_mask, encode_png, read_mask
-from webapp.pictures import storage
+from webapp.pictures import quota, storage
 from webapp.pictures.models import MaskDrawing, Picture, PictureKind
-from webapp.pictures.strokes import draw, parse_strokes
+from webapp.pictures.strokes import Stroke, draw, parse_strokes
+from webapp.pictures.turns import Turns
 
 __all__ = [
     "TooLargeError",
@@ -32,24 +37,25 @@ __all__ = [
     "digest_of",
     "forget",
     "intake",
-    "mask_of",
+    "mask_file",
     "save_strokes",
     "store_picture",
 ]
 
 THUMBNAIL_SIDE = 320
 DECODES_AT_ONCE = 2
+DRAWINGS_AT_ONCE = 2
 NAME_LENGTH = 255
 
 Pixels = NDArray[np.uint8]
-Known = NDArray[np.bool_]
 
 
 class TooLargeError(PictureError):
     """The file is larger than this site takes."""
 
 
-_turns = threading.BoundedSemaphore(DECODES_AT_ONCE)
+_decodes = Turns(DECODES_AT_ONCE)
+_drawings = Turns(DRAWINGS_AT_ONCE)  # of their own: strokes are saved while somebody else uploads
 _starting = threading.Lock()
 
 
@@ -61,9 +67,12 @@ def _host() -> guard.Host:
 
 
 @contextmanager
-def decoder() -> Iterator[guard.Host]:
-    """This process's decoder, for the length of one picture."""
-    with _turns:
+def decoder(owner_id: int | None = None) -> Iterator[guard.Host]:
+    """This process's decoder, for the length of one picture of this user (None: of nobody's).
+
+    All that is done with the picture's pixels is done within.  Raises `turns.BusyError`.
+    """
+    with _decodes.turn(owner_id):
         with _starting:
             host = _host()
         yield host
@@ -77,7 +86,7 @@ def clean_name(name: str | None) -> str:
 
 
 def intake(owner: User, upload: UploadedFile, *, kind: str = PictureKind.PICTURE) -> Picture:
-    """Take an uploaded file in.  Raises TooLargeError before reading it, else PictureError."""
+    """Take an uploaded file in.  Raises TooLargeError before reading it, else what `store_picture` raises."""
     name = clean_name(upload.name)
     size = upload.size or 0
     if size > LIMIT_BYTES:
@@ -85,29 +94,45 @@ def intake(owner: User, upload: UploadedFile, *, kind: str = PictureKind.PICTURE
             f"{name} has {size / 1e6:.1f} MB; up to {LIMIT_BYTES // 10**6} MB are taken: "
             "save it smaller, or as JPEG, and send it again"
         )
-    return store_picture(owner, upload.read(), name, kind=kind)
+    quota.check_disk()
+    with decoder(owner.pk) as host:
+        return _store(owner, upload.read(), name, kind, host)
 
 
 def store_picture(owner: User, data: bytes, name: str, *, kind: str = PictureKind.PICTURE) -> Picture:
-    """Decode and store the bytes of a picture file.  Raises PictureError with reason and remedy."""
-    with decoder() as host:
-        picture = decode(data, name, host)
+    """Decode and store the bytes of a picture file.
+
+    Raises PictureError with reason and remedy, `quota.NoRoomError`, and `turns.BusyError`.
+    """
+    with decoder(owner.pk) as host:
+        return _store(owner, data, name, kind, host)
+
+
+def _store(owner: User, data: bytes, name: str, kind: str, host: guard.Host) -> Picture:
+    quota.check_disk()
+    quota.check_share(owner)
+    picture = decode(data, name, host)
     height, width = picture.pixels.shape[:2]
     normal = encode_png(picture.pixels, icc=picture.icc)
     small = encode_png(thumbnail(picture.pixels), icc=picture.icc)
+    stored = sum(map(len, {normal, data, small}))  # a small PNG may be its own thumbnail
     # The row first: who deletes the same bytes for another row then sees that they are referred to.
-    row = Picture.objects.create(
-        owner=owner,
-        name=name,
-        kind=kind,
-        width=width,
-        height=height,
-        notes=list(picture.notes),
-        source_format=picture.source_format.value,
-        digest=digest_of(normal),
-        original_digest=digest_of(data),
-        thumbnail_digest=digest_of(small),
-    )
+    with transaction.atomic():
+        quota.hold(owner)
+        quota.check_share(owner, stored)
+        row = Picture.objects.create(
+            owner=owner,
+            name=name,
+            kind=kind,
+            width=width,
+            height=height,
+            notes=list(picture.notes),
+            source_format=picture.source_format.value,
+            digest=digest_of(normal),
+            original_digest=digest_of(data),
+            thumbnail_digest=digest_of(small),
+            stored_bytes=stored,
+        )
     try:
         for content in (normal, data, small):
             storage.put(content)
@@ -130,14 +155,15 @@ def thumbnail(pixels: Pixels) -> Pixels:
     return np.asarray(image)
 
 
-def mask_of(picture: Picture, mask: Picture, *, invert: bool = False) -> Known:
-    """An uploaded mask read for a picture: bool (height, width), True = known (grey value >= 128).
+def mask_file(picture: Picture, mask: Picture, *, invert: bool = False) -> bytes:
+    """An uploaded mask read for a picture, as the PNG that jobs store (grey value >= 128: known).
 
-    invert: the file uses the other convention.  Raises MaskError for another size, all known, all hole.
+    invert: the file uses the other convention.  Raises MaskError for another size, all known, all hole, and
+    `turns.BusyError`.
     """
-    data = storage.read(mask.original_digest)
-    with decoder() as host:
-        return read_mask(data, mask.name, (picture.width, picture.height), invert, host)
+    size = (picture.width, picture.height)
+    with decoder(picture.owner_id) as host:
+        return encode_mask(read_mask(storage.read(mask.original_digest), mask.name, size, invert, host))
 
 
 def save_strokes(picture: Picture, strokes: object) -> MaskDrawing:
@@ -146,26 +172,47 @@ def save_strokes(picture: Picture, strokes: object) -> MaskDrawing:
     A drawing without a hole, or without a known pixel, is kept too: it is on its way.  Its `share` says so,
     and the restoration refuses it.  Raises MaskError naming the stroke that is not one.
     """
+    quota.check_disk()
     parsed = parse_strokes(strokes)
-    hole = draw(parsed, picture.width, picture.height)
-    share = float(np.count_nonzero(hole)) / hole.size
-    before = MaskDrawing.objects.filter(picture=picture).values_list("mask_digest", flat=True).first()
-    content = encode_mask(~hole) if share else b""
-    digest = digest_of(content) if share else ""
-    drawing, _ = MaskDrawing.objects.update_or_create(
-        picture=picture,
-        defaults={
-            "owner_id": picture.owner_id,
-            "strokes": [stroke.to_json() for stroke in parsed],
-            "mask_digest": digest,
-            "share": share,
-        },
-    )
-    if content:
-        storage.put(content)
-    if before and before != digest:
-        storage.delete_unreferenced([before])
+    with _drawings.turn(picture.owner_id):
+        hole = draw(parsed, picture.width, picture.height)
+        share = float(np.count_nonzero(hole)) / hole.size
+        content = encode_mask(~hole) if share else b""
+    drawing, before = _keep_strokes(picture, parsed, digest_of(content) if share else "", share)
+    try:
+        if content:
+            storage.put(content)
+    except OSError:
+        # The strokes stay, and the next save draws them again; until then nothing is painted.
+        MaskDrawing.objects.filter(picture=picture, mask_digest=drawing.mask_digest).update(
+            mask_digest="", share=0.0
+        )
+        raise
+    finally:
+        # Of two saves at once the other one may have replaced this drawing before its mask was put.
+        storage.delete_unreferenced([before, drawing.mask_digest])
     return drawing
+
+
+def _keep_strokes(
+    picture: Picture, strokes: tuple[Stroke, ...], mask_digest: str, share: float
+) -> tuple[MaskDrawing, str]:
+    """The drawing's row, and the mask that it had before ("" = none)."""
+    with transaction.atomic():
+        # A write to the picture's row is the lock: two saves at once must not replace the same mask.
+        if not Picture.objects.filter(pk=picture.pk).update(width=F("width")):
+            raise Http404("The picture was deleted at this moment.")
+        before = MaskDrawing.objects.filter(picture=picture).values_list("mask_digest", flat=True).first()
+        drawing, _ = MaskDrawing.objects.update_or_create(
+            picture=picture,
+            defaults={
+                "owner_id": picture.owner_id,
+                "strokes": [stroke.to_json() for stroke in strokes],
+                "mask_digest": mask_digest,
+                "share": share,
+            },
+        )
+    return drawing, before or ""
 
 
 def forget(picture: Picture) -> None:

@@ -31,6 +31,8 @@ class Picture(models.Model):
     source_format = models.CharField(max_length=16, blank=True, default="")
     original_digest = models.CharField(max_length=64, blank=True, default="")
     thumbnail_digest = models.CharField(max_length=64, blank=True, default="")
+    # Of the three files together, whoever else has the same: what counts of the owner's share (`quota.py`).
+    stored_bytes = models.PositiveBigIntegerField(default=0)
     created = models.DateTimeField(auto_now_add=True)
 
     class Meta:

@@ -4,6 +4,9 @@ A file is written under a temporary name, synced and renamed, so a digest names 
 Deletion is by reference: rooms register who refers to a digest, and `delete_unreferenced` unlinks what
 nobody refers to.  Both go under one lock file, and a reference is committed before its bytes are put; hence a
 file is never taken from under a row that another process is just writing.
+
+What can be made again from a stored file lies apart, DATA/derived/ab/<digest>.<kind>, named by the file that it
+was made from; it goes with that file.
 """
 
 from __future__ import annotations
@@ -13,6 +16,8 @@ import hashlib
 import os
 import re
 import secrets
+import shutil
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,8 +29,10 @@ from webapp.pictures.models import MaskDrawing, Picture
 
 __all__ = [
     "delete_unreferenced",
+    "derived",
     "digest_of",
     "exists",
+    "free_bytes",
     "open_file",
     "path",
     "put",
@@ -37,7 +44,9 @@ __all__ = [
 References = Callable[[frozenset[str]], set[str]]
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
+_KIND = re.compile(r"[a-z0-9-]+")
 _references: list[References] = []
+_making = threading.Lock()
 
 
 def digest_of(data: bytes) -> str:
@@ -53,20 +62,29 @@ def put(data: bytes) -> str:
     digest = digest_of(data)
     target = path(digest)
     with _lock():
-        if target.exists() and target.stat().st_size == len(data):
-            return digest
-        target.parent.mkdir(parents=True, exist_ok=True)
-        draft = target.parent / f".{secrets.token_hex(8)}"
-        try:
-            with draft.open("xb") as stream:
-                stream.write(data)
-                stream.flush()
-                os.fsync(stream.fileno())
-            draft.replace(target)
-        finally:
-            draft.unlink(missing_ok=True)
-        _sync_folder(target.parent)
+        if not target.exists() or target.stat().st_size != len(data):
+            _write(target, data)
     return digest
+
+
+def derived(digest: str, kind: str, make: Callable[[BinaryIO], bytes]) -> bytes:
+    """What `make` makes of a stored file, made once and kept beside it until the file is deleted.
+
+    make: its result depends on the file's bytes and on `kind` alone.  One at a time makes, since what is worth
+    keeping is dear.  Raises FileNotFoundError, OSError when the disk is full, and what `make` raises.
+    """
+    place = _derived(digest, kind)
+    if place.is_file():
+        return place.read_bytes()
+    with _making:
+        if place.is_file():
+            return place.read_bytes()
+        with open_file(digest) as stream:
+            made = make(stream)
+        with _lock():
+            if exists(digest):  # else it was deleted meanwhile, and nobody would take this away
+                _write(place, made)
+    return made
 
 
 def path(digest: str) -> Path:
@@ -110,7 +128,16 @@ def delete_unreferenced(digests: Iterable[str]) -> int:
             if file.exists():
                 file.unlink()
                 gone += 1
+            for made in _folder("derived").glob(f"{digest[:2]}/{digest}.*"):
+                made.unlink(missing_ok=True)
     return gone
+
+
+def free_bytes() -> int:
+    """Room for files on the disk of the data folder."""
+    folder = _folder("files")
+    folder.mkdir(parents=True, exist_ok=True)
+    return shutil.disk_usage(folder).free
 
 
 def scratch(name: str) -> Path:
@@ -127,6 +154,27 @@ def _of_pictures(digests: frozenset[str]) -> set[str]:
         found.update(rows.values_list(field, flat=True))
     found.update(MaskDrawing.objects.filter(mask_digest__in=digests).values_list("mask_digest", flat=True))
     return found
+
+
+def _derived(digest: str, kind: str) -> Path:
+    if not _DIGEST.fullmatch(digest) or not _KIND.fullmatch(kind):
+        raise ValueError(f"{digest!r}, {kind!r}: a SHA-256 in hexadecimal and a plain word are needed")
+    return _folder("derived") / digest[:2] / f"{digest}.{kind}"
+
+
+def _write(target: Path, data: bytes) -> None:
+    """The whole file or nothing."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    draft = target.parent / f".{secrets.token_hex(8)}"
+    try:
+        with draft.open("xb") as stream:
+            stream.write(data)
+            stream.flush()
+            os.fsync(stream.fileno())
+        draft.replace(target)
+    finally:
+        draft.unlink(missing_ok=True)
+    _sync_folder(target.parent)
 
 
 def _folder(name: str) -> Path:

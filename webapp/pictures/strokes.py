@@ -13,8 +13,9 @@ floating-point operations (`static/js/mask/raster.js`), so that both agree to th
     ex = px - (ax + t * dx);  ey = py - (ay + t * dy)
     painted when  ex * ex + ey * ey <= (size / 2) * (size / 2)
 
-Work is bounded: the part of a row inside one segment is one interval (a capsule is convex), so a segment
-costs its height and not its area, and the picture is drawn in bands of rows.
+Work is bounded and counted (`Effort`).  The part of a row inside one segment is one interval (a capsule is
+convex), so a segment costs its height and not its area.  Strokes that follow each other and set the same value
+are painted together.  The picture is drawn in bands of rows, and in a band only the columns that are touched.
 """
 
 from __future__ import annotations
@@ -30,16 +31,20 @@ from numpy.typing import NDArray
 
 from nasdip_engine.errors import MaskError
 
-__all__ = ["LIMIT_POINTS", "LIMIT_STROKES", "Stroke", "Tool", "draw", "parse_strokes"]
+__all__ = ["LIMIT_POINTS", "LIMIT_STROKES", "LIMIT_WORK", "Effort", "Stroke", "Tool", "draw", "parse_strokes"]
 
 LIMIT_STROKES = 10_000
 LIMIT_POINTS = 200_000
 # Far outside any picture of 40 megapixels, near enough that squares of distances stay exact enough.
 LIMIT_COORDINATE = 1_000_000.0
 LIMIT_SIZE = 20_000.0
-# Rows of all segments together; about ten seconds of drawing on one core.
-LIMIT_SEGMENT_ROWS = 25_000_000
-BAND_PIXELS = 4_000_000
+# The unit of work is a pixel of a band that strokes touch, about 3 ns on one core; what a row of a segment and
+# a visit of a band take besides was measured in it.  The limit is then about six seconds: fifty strokes, each
+# painted over the one before with the other tool, that all cover 40 megapixels.
+WORK_OF_ROW = 120
+WORK_OF_VISIT = 70_000
+LIMIT_WORK = 2_000_000_000
+BAND_PIXELS = 1_000_000
 CHUNK_ROWS = 200_000
 
 Floats = NDArray[np.floating[Any]]
@@ -126,25 +131,45 @@ def parse_strokes(value: Any) -> tuple[Stroke, ...]:
     return tuple(strokes)
 
 
+@dataclass
+class Effort:
+    """What drawing has cost so far, and what it may cost, in pixels."""
+
+    limit: int = LIMIT_WORK
+    spent: int = 0
+
+    def spend(self, work: int) -> None:
+        """Count `work` before it is done.  Raises MaskError when it would be too much."""
+        self.spent += work
+        if self.spent > self.limit:
+            raise refusal(
+                "strokes", "this drawing has too many large strokes: clear it and paint with fewer."
+            )
+
+
 @dataclass(frozen=True)
 class _Segments:
-    """The segments of one stroke: float64 arrays (n,) of both ends, and its radius in pixels."""
+    """Segments that are painted together: float64 arrays (n,) of both ends, and the radius of each in pixels."""
 
     ax: Floats
     ay: Floats
     bx: Floats
     by: Floats
-    radius: float
+    radius: Floats
 
     @classmethod
-    def of(cls, stroke: Stroke) -> _Segments:
-        points = np.asarray(stroke.points, dtype=np.float64).reshape(-1, 2)
-        keep = np.ones(len(points), dtype=bool)
-        keep[1:] = np.any(points[1:] != points[:-1], axis=1)
-        points = points[keep]
-        start = points[:-1] if len(points) > 1 else points
-        end = points[1:] if len(points) > 1 else points
-        return cls(start[:, 0], start[:, 1], end[:, 0], end[:, 1], stroke.size / 2)
+    def of(cls, strokes: Sequence[Stroke]) -> _Segments:
+        starts, ends, radii = [], [], []
+        for stroke in strokes:
+            points = np.asarray(stroke.points, dtype=np.float64).reshape(-1, 2)
+            keep = np.ones(len(points), dtype=bool)
+            keep[1:] = np.any(points[1:] != points[:-1], axis=1)
+            points = points[keep]
+            starts.append(points[:-1] if len(points) > 1 else points)
+            ends.append(points[1:] if len(points) > 1 else points)
+            radii.append(np.full(len(starts[-1]), stroke.size / 2))
+        start, end = np.concatenate(starts), np.concatenate(ends)
+        return cls(start[:, 0], start[:, 1], end[:, 0], end[:, 1], np.concatenate(radii))
 
     def rows(self, height: int) -> tuple[Integers, Integers]:
         """First and last picture row that each segment can touch; last < first where it touches none."""
@@ -154,48 +179,100 @@ class _Segments:
         last = np.clip(high, -1, height - 1).astype(np.int64)
         return first, last
 
+    def columns(self, top: int, bottom: int, width: int) -> tuple[int, int]:
+        """The columns, from .. up to, that any of the segments can touch in the rows top .. bottom - 1."""
+        dx, dy = self.bx - self.ax, self.by - self.ay
+        # Only a steep segment is cut to the rows: for a flat one the quotient would be mostly rounding.
+        steep = np.abs(dy) >= 1.0
+        rise = np.where(steep, dy, 1.0)
+        one, other = (top - self.radius - self.ay) / rise, (bottom + self.radius - self.ay) / rise
+        begin = np.where(steep, np.clip(np.minimum(one, other), 0.0, 1.0), 0.0)
+        end = np.where(steep, np.clip(np.maximum(one, other), 0.0, 1.0), 1.0)
+        left = self.ax + dx * np.where(dx > 0, begin, end) - self.radius
+        right = self.ax + dx * np.where(dx > 0, end, begin) + self.radius
+        low = int(np.clip(left.min() - 2.0, 0, width))
+        return low, max(low, int(np.clip(right.max() + 3.0, 0, width)))
+
     def take(self, index: Integers) -> _Segments:
-        return _Segments(self.ax[index], self.ay[index], self.bx[index], self.by[index], self.radius)
+        return _Segments(self.ax[index], self.ay[index], self.bx[index], self.by[index], self.radius[index])
 
 
-def draw(strokes: Sequence[Stroke], width: int, height: int) -> NDArray[np.bool_]:
-    """The hole that the strokes paint: bool (height, width), True = to be filled.
+@dataclass(frozen=True)
+class _Layer:
+    """Strokes in a row that set the same value: their segments, the rows of each, and of all together."""
 
-    Raises MaskError when the strokes together would take unreasonably long to draw.
+    value: bool
+    segments: _Segments
+    first: Integers
+    last: Integers
+    top: int
+    bottom: int
+
+    @classmethod
+    def of(cls, value: bool, strokes: Sequence[Stroke], height: int) -> _Layer:
+        segments = _Segments.of(strokes)
+        first, last = segments.rows(height)
+        return cls(value, segments, first, last, int(first.min()), int(last.max()) + 1)
+
+    @property
+    def work_of_rows(self) -> int:
+        return WORK_OF_ROW * int(np.maximum(self.last - self.first + 1, 0).sum())
+
+
+def _layers(strokes: Sequence[Stroke], height: int) -> tuple[list[_Layer], bool]:
+    """What to paint in order, and whether to invert all of it at the end.
+
+    Painting on an inverted picture is inverting after painting the other value: so inverting costs nothing.
     """
     begin = max((at for at, stroke in enumerate(strokes) if stroke.tool is Tool.CLEAR), default=-1) + 1
-    acts = [(s.tool, _Segments.of(s) if s.points else None) for s in strokes[begin:]]
-    work = 0
-    for _, segments in acts:
-        if segments is not None:
-            first, last = segments.rows(height)
-            work += int(np.maximum(last - first + 1, 0).sum())
-    if work > LIMIT_SEGMENT_ROWS:
-        raise refusal("strokes", "this drawing has too many large strokes: clear it and paint with fewer.")
+    inverted = False
+    layers: list[tuple[bool, list[Stroke]]] = []
+    for stroke in strokes[begin:]:
+        if stroke.tool is Tool.INVERT:
+            inverted = not inverted
+            continue
+        value = (stroke.tool is Tool.BRUSH) != inverted
+        if layers and layers[-1][0] == value:
+            layers[-1][1].append(stroke)
+        elif layers or value:  # erasing what is empty changes nothing
+            layers.append((value, [stroke]))
+    return [_Layer.of(value, painted, height) for value, painted in layers], inverted
+
+
+def draw(
+    strokes: Sequence[Stroke], width: int, height: int, effort: Effort | None = None
+) -> NDArray[np.bool_]:
+    """The hole that the strokes paint: bool (height, width), True = to be filled.
+
+    effort: counts the work.  Raises MaskError when the strokes together would take more than its limit.
+    """
+    effort = effort or Effort()
+    layers, inverted = _layers(strokes, height)
+    effort.spend(sum(layer.work_of_rows for layer in layers))
     hole = np.zeros((height, width), dtype=bool)
     step = max(1, BAND_PIXELS // width)
     for top in range(0, height, step):
         band = hole[top : top + step]
-        for tool, segments in acts:
-            if segments is None:
-                np.logical_not(band, out=band)
-            else:
-                _paint(band, top, height, segments, tool is Tool.BRUSH)
-    return hole
+        for layer in layers:
+            if layer.top < top + len(band) and layer.bottom > top:
+                _paint(band, top, layer, effort)
+    return np.logical_not(hole, out=hole) if inverted else hole
 
 
-def _paint(band: NDArray[np.bool_], top: int, height: int, segments: _Segments, value: bool) -> None:
-    """Set the pixels of the stroke within the band (rows top .. top + len(band)) to `value`."""
+def _paint(band: NDArray[np.bool_], top: int, layer: _Layer, effort: Effort) -> None:
+    """Set the pixels of the layer within the band (rows top .. top + len(band)) to its value."""
     rows, width = band.shape
-    first, last = segments.rows(height)
-    first, last = np.maximum(first, top), np.minimum(last, top + rows - 1)
+    first, last = np.maximum(layer.first, top), np.minimum(layer.last, top + rows - 1)
     counts = np.maximum(last - first + 1, 0)
     index = np.flatnonzero(counts)
     if not len(index):
         return
-    low, high = int(first[index].min()) - top, int(last[index].max()) - top + 1
+    low, high = int(first[index].min()), int(last[index].max()) + 1
+    begin, end = layer.segments.take(index).columns(low, high, width)
+    across = end - begin + 1
+    effort.spend(WORK_OF_VISIT + (high - low) * across)
     # +1 where an interval begins and -1 after its end; the running sum counts the segments over a pixel.
-    edges = np.zeros((high - low, width + 1), dtype=np.int32)
+    edges = np.zeros((high - low, across), dtype=np.int32)
     ends = np.cumsum(counts[index])
     start = 0
     while start < len(index):
@@ -205,14 +282,14 @@ def _paint(band: NDArray[np.bool_], top: int, height: int, segments: _Segments, 
         n = counts[part]
         which = np.repeat(part, n)
         row = np.arange(int(n.sum())) - np.repeat(np.cumsum(n) - n, n) + np.repeat(first[part], n)
-        left, right = _interval(segments.take(which), row, width)
+        left, right = _interval(layer.segments.take(which), row, width)
         some = left <= right
-        flat = (row[some] - top - low) * (width + 1)
+        flat = (row[some] - low) * across - begin
         np.add.at(edges.reshape(-1), flat + left[some], 1)
         np.subtract.at(edges.reshape(-1), flat + right[some] + 1, 1)
         start = stop
     np.cumsum(edges, axis=1, out=edges)
-    band[low:high][edges[:, :width] > 0] = value
+    band[low - top : high - top, begin:end][edges[:, : end - begin] > 0] = layer.value
 
 
 def _interval(s: _Segments, row: Integers, width: int) -> tuple[Integers, Integers]:

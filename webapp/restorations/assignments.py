@@ -18,7 +18,6 @@ from webapp.restorations.states import ItemKind, ItemState
 __all__ = ["Lease", "assignment"]
 
 
-
 @dataclass(frozen=True)
 class Lease:
     """One item under lease.  `token` is the right to write its outcome; it is void once the lease is lost.

@@ -16,14 +16,16 @@ from django.utils import timezone
 from nasdip_engine.errors import NasDipError
 from webapp.pictures import storage
 from webapp.pictures.models import MaskDrawing, Picture
-from webapp.restorations import events, notify
+from webapp.restorations import events, notify, workers
+from webapp.restorations.assignments import finished
 from webapp.restorations.events import EventKind
+from webapp.restorations.faults import take_back_expired
 from webapp.restorations.generations import advance, begin, exclude
 from webapp.restorations.models import Generation, Job, JobFile, WorkItem
-from webapp.restorations.states import DELETABLE, GenerationState, ItemKind, ItemState, JobState
+from webapp.restorations.states import DELETABLE, MOVABLE, GenerationState, ItemKind, ItemState, JobState
 from webapp.restorations.transitions import drop_items, hold, move, settle
 
-__all__ = ["NotPossible", "cancel", "delete", "go_on_without", "pause", "resume"]
+__all__ = ["NotPossible", "cancel", "delete", "go_on_here", "go_on_without", "pause", "resume"]
 
 
 class NotPossible(NasDipError):
@@ -58,25 +60,49 @@ def resume(job_id: UUID, owner: User) -> Job:
 
 
 def go_on_without(job_id: UUID, owner: User) -> Job:
-    """Go on with a job that faults have paused, without the genomes that failed: they get fitness 0.
+    """Go on with a job that faults have paused, without what failed most.
 
-    An input of the search: it stands in `excluded` and in run.json.  Raises Job.DoesNotExist, NotPossible.
+    Genomes of the search get fitness 0, a network of the final fit is left out of the result, the reference
+    is not computed.  An input of the run: it stands in `excluded` and in run.json.  Raises Job.DoesNotExist,
+    NotPossible (also where nothing would be left for the final fit).
     """
     with transaction.atomic():
         job = _held(job_id, owner)
-        failing = Q(attempts__gt=0) | Q(losses__gt=0) | Q(crashes__gt=0)
-        items = list(
-            WorkItem.objects.filter(
-                failing, job=job, kind=ItemKind.EVALUATE, state=ItemState.WAITING
-            ).order_by("id")
-        )
+        items = _failing(job)
         if job.state != JobState.PAUSED or not job.fault_class or not items:
-            raise NotPossible("Only a job that a genome's faults have paused can go on without that genome.")
-        worst = max(item.attempts + item.losses + item.crashes for item in items)
+            raise NotPossible(
+                "Only a job that the faults of a genome or of the reference have paused can go on without it."
+            )
+        if not _leaves_a_finalist(job, items):
+            raise NotPossible(
+                "No other network is there for the final fit: the job can only be resumed or cancelled."
+            )
         _resume(job)
         for item in items:
-            if item.attempts + item.losses + item.crashes == worst:
-                exclude(Job.objects.get(pk=job.pk), item)
+            exclude(Job.objects.get(pk=job.pk), item)
+        _conclude_if_nothing_waits(job)
+        return Job.objects.get(pk=job.pk)
+
+
+def go_on_here(job_id: UUID, owner: User) -> Job:
+    """Let the workers that are there go on with a job whose numerics none of them has.
+
+    The next one that takes work of it pins it anew; run.json tells all it was computed on, in order.  Raises
+    Job.DoesNotExist, NotPossible.
+    """
+    with transaction.atomic():
+        job = _held(job_id, owner)
+        if not workers.stranded(job):
+            raise NotPossible(
+                "Only a job that waits for a kind of machine that no running worker has can go on with others."
+            )
+        if WorkItem.objects.filter(job=job, state=ItemState.LEASED).exists():
+            raise NotPossible("Its last worker still holds some of its work; try again in half a minute.")
+        moved = Job.objects.filter(pk=job.pk, state__in=MOVABLE, fingerprint__isnull=False)
+        if not moved.update(fingerprint=None):
+            raise NotPossible(f"A job that is {job.state} can't go on with other machines.")
+        events.append(job.pk, EventKind.MOVED, {"fingerprint": job.fingerprint})
+        notify.look(WorkItem.objects.filter(job=job, state=ItemState.WAITING).count())
         return Job.objects.get(pk=job.pk)
 
 
@@ -108,6 +134,8 @@ def delete(job: Job) -> None:
         row = hold(job.pk)
         if row is None:
             return
+        take_back_expired(row)
+        row.refresh_from_db()
         if row.state not in DELETABLE:
             raise NotPossible(f"A job that is {row.state} can't be deleted; cancel it first.")
         digests = set(JobFile.objects.filter(job=row).values_list("digest", flat=True))
@@ -123,7 +151,31 @@ def _held(job_id: UUID, owner: User) -> Job:
     job = hold(job_id)
     if job is None or job.owner_id != owner.pk:
         raise Job.DoesNotExist(f"There is no job {job_id}.")
+    take_back_expired(job)
+    job.refresh_from_db()
     return job
+
+
+def _failing(job: Job) -> list[WorkItem]:
+    """The waiting items that failed most often; those that a job can do without."""
+    failing = Q(attempts__gt=0) | Q(losses__gt=0) | Q(crashes__gt=0)
+    kinds = (ItemKind.EVALUATE, ItemKind.FINISH, ItemKind.BASELINE)
+    items = list(
+        WorkItem.objects.filter(failing, job=job, kind__in=kinds, state=ItemState.WAITING).order_by("id")
+    )
+    worst = max((item.attempts + item.losses + item.crashes for item in items), default=0)
+    return [item for item in items if item.attempts + item.losses + item.crashes == worst]
+
+
+def _leaves_a_finalist(job: Job, dropped: list[WorkItem]) -> bool:
+    """Whether a final fit is done or still to do without those; true where none is among them."""
+    if all(item.kind != ItemKind.FINISH for item in dropped):
+        return True
+    fits = WorkItem.objects.filter(job=job, kind=ItemKind.FINISH)
+    others = fits.filter(state__in=(ItemState.WAITING, ItemState.LEASED)).exclude(
+        pk__in=[item.pk for item in dropped]
+    )
+    return others.exists() or bool(finished(job))
 
 
 def _resume(job: Job) -> None:
@@ -143,14 +195,18 @@ def _resume(job: Job) -> None:
         attempts=0, losses=0, crashes=0, fault_class="", updated_at=now
     )
     events.append(job.pk, EventKind.RESUMED)
+    _conclude_if_nothing_waits(job)
+    notify.look(WorkItem.objects.filter(job=job, state=ItemState.WAITING).count())
+
+
+def _conclude_if_nothing_waits(job: Job) -> None:
+    """Take the last steps of a job whose last outcome came in, or was dropped, while it stood still."""
     row = Job.objects.get(pk=job.pk)
-    waiting = WorkItem.objects.filter(job=job, state=ItemState.WAITING).count()
+    waiting = WorkItem.objects.filter(job=job, state=ItemState.WAITING).exists()
     searching = Generation.objects.filter(job=job, state=GenerationState.OPEN).exists()
-    if not waiting and row.generation is not None and not searching:
-        # Its last outcome came in while it stood still: nothing is left to lease, only to conclude.
+    if row.state == JobState.QUEUED and not waiting and row.generation is not None and not searching:
         begin(row)
         advance(row)
-    notify.look(waiting)
 
 
 def _seconds_paused(job: Job) -> float:

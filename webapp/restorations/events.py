@@ -47,6 +47,7 @@ class EventKind(StrEnum):
     CANCELLED = "cancelled"
     FAILED = "failed"
     FAULT = "fault"
+    MOVED = "moved"
 
 
 class Bare(TypedDict):
@@ -139,6 +140,12 @@ class Failed(TypedDict):
     reason: str
 
 
+class Moved(TypedDict):
+    """The owner lets other machines go on; fingerprint: the numerics that the job had so far."""
+
+    fingerprint: dict[str, Any]
+
+
 FaultEvent = TypedDict("FaultEvent", {"class": str, "genome": str, "detail": str})
 
 SHAPES: dict[EventKind, type] = {
@@ -160,6 +167,7 @@ SHAPES: dict[EventKind, type] = {
     EventKind.CANCELLED: Bare,
     EventKind.FAILED: Failed,
     EventKind.FAULT: FaultEvent,
+    EventKind.MOVED: Moved,
 }
 """The data that each kind carries."""
 

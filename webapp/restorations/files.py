@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import time
 from uuid import UUID
 
 from django.db import IntegrityError
@@ -9,7 +11,11 @@ from django.db import IntegrityError
 from webapp.pictures import storage
 from webapp.restorations.models import Job, JobFile
 
-__all__ = ["JobGone", "digests_of_jobs", "drop", "keep"]
+__all__ = ["JobGone", "delete_forgotten", "digests_of_jobs", "drop", "keep"]
+
+AT_ONCE = 200
+"""Files that are looked up under one hold of the storage's lock."""
+_DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
 class JobGone(Exception):
@@ -27,13 +33,40 @@ def keep(job_id: UUID, data: bytes) -> str:
         JobFile.objects.get_or_create(job_id=job_id, digest=digest)
     except IntegrityError as error:
         raise JobGone(str(job_id)) from error
-    return storage.put(data)
+    storage.put(data)
+    if not JobFile.objects.filter(job_id=job_id, digest=digest).exists():
+        # Deleted between the two: whoever did it found no file yet.
+        storage.delete_unreferenced([digest])
+        raise JobGone(str(job_id))
+    return digest
 
 
 def drop(job_id: UUID, digests: set[str]) -> None:
     """The job refers to these files no more; unlink those that nobody else has."""
     JobFile.objects.filter(job_id=job_id, digest__in=digests).delete()
     storage.delete_unreferenced(digests)
+
+
+def delete_forgotten(older_than: float) -> int:
+    """Delete stored files that no row refers to and that are older than so many seconds; returns how many.
+
+    They stay behind where a process was killed between row and file, and where rows go without the functions
+    of this room: deleting a person in the admin takes pictures and jobs along, and leaves their files to this.
+    """
+    before = time.time() - older_than
+    old: list[str] = []
+    for file in storage.path("0" * 64).parent.parent.glob("??/*"):
+        try:
+            if file.stat().st_mtime >= before:
+                continue
+            if _DIGEST.fullmatch(file.name):
+                old.append(file.name)
+            elif file.name.startswith("."):
+                file.unlink()  # a draft whose writer was killed
+        except FileNotFoundError:
+            continue  # somebody else deleted it
+    parts = (old[start : start + AT_ONCE] for start in range(0, len(old), AT_ONCE))
+    return sum(storage.delete_unreferenced(part) for part in parts)
 
 
 def digests_of_jobs(digests: frozenset[str]) -> set[str]:

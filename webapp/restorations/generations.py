@@ -64,11 +64,20 @@ def open_job(lease: Lease, frames: Mapping[str, Any]) -> bool:
 
 
 def abandon(lease: Lease, reason: str) -> bool:
-    """End the job because its input can't be restored, whoever tries; False when the lease was lost."""
+    """End the job because its input can't be restored, whoever tries; False when the lease was lost.
+
+    A job that is just being paused or cancelled can't fail: it gets its item back and goes where its owner
+    wants it; resumed, it fails.
+    """
     with transaction.atomic():
         job = hold(lease.job_id)
         held = WorkItem.objects.filter(pk=lease.item_id, lease_token=lease.token, state=ItemState.LEASED)
-        return job is not None and held.exists() and fail(job.pk, reason)
+        if job is None or not held.exists():
+            return False
+        if not fail(job.pk, reason):
+            held.update(state=ItemState.WAITING, lease_token="", lease_until=None, updated_at=timezone.now())
+            settle(job.pk)
+        return True
 
 
 def record(lease: Lease, outcome: Mapping[str, Any], preview: str = "") -> bool:
@@ -110,15 +119,25 @@ def poison(job: Job, item: WorkItem, reason: str) -> None:
 
 
 def exclude(job: Job, item: WorkItem) -> None:
-    """The owner takes a genome out of the search: an input of the search, kept with the job."""
-    entry = {"genome": item.genome, "key": item.key, "generation": item.generation, "reason": EXCLUDED}
+    """The owner takes a genome out of the search, or a step out of finishing: an input, kept with the job.
+
+    The key of an `evaluate` is an evaluation key, which a repetition compares; other keys equal none.
+    """
+    entry = {
+        "kind": str(item.kind),
+        "genome": item.genome,
+        "key": item.key,
+        "generation": item.generation,
+        "reason": EXCLUDED,
+    }
     job.excluded = [*job.excluded, entry]
     Job.objects.filter(pk=job.pk).update(excluded=job.excluded)
     outcome = refusal_outcome(EXCLUDED)
     WorkItem.objects.filter(pk=item.pk).update(
         state=ItemState.REFUSED, outcome=outcome, lease_token="", lease_until=None, updated_at=timezone.now()
     )
-    events.append(job.pk, EventKind.EVALUATED, _evaluated(item.generation, item.genome, outcome))
+    if item.kind == ItemKind.EVALUATE:
+        events.append(job.pk, EventKind.EVALUATED, _evaluated(item.generation, item.genome, outcome))
     advance(job)
 
 
@@ -193,6 +212,8 @@ def _write_outcome(lease: Lease, outcome: dict[str, Any]) -> bool:
     )
     if not written:
         return False
+    if Job.objects.filter(pk=lease.job_id, state=JobState.PAUSED).exists():
+        return True  # the counts that paused it tell what its owner may go on without
     # What finished here shows that the device works: faults of the job's other items on it count anew.
     device = WorkItem.objects.values_list("device_class", flat=True).get(pk=lease.item_id)
     WorkItem.objects.filter(

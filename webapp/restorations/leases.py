@@ -1,8 +1,8 @@
 """What if a worker dies?  Leases: who computes an item, for how long, and what follows when it fails.
 
 A lease is a token with a deadline in database time.  It is taken, extended, given back and swept by
-conditional UPDATEs; zero rows means that somebody was first, which is a normal answer.  What may decide a
-fitness, and what only costs another try, is the table in `_judge`.
+conditional UPDATEs; zero rows means that somebody was first, which is a normal answer.  What follows from a
+fault stands in `faults`.
 """
 
 from __future__ import annotations
@@ -16,23 +16,19 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import F
 from django.db.models.functions import Now
 from django.utils import timezone
 
 from nasdip_engine.errors import NasDipError
-from webapp.restorations import events, notify, turns
+from webapp.restorations import notify, turns
 from webapp.restorations.assignments import Lease, assignment
-from webapp.restorations.events import EventKind
-from webapp.restorations.generations import begin, poison
+from webapp.restorations.faults import LOST, judge
+from webapp.restorations.generations import begin
 from webapp.restorations.models import Job, WorkItem
-from webapp.restorations.states import WORKING, Failure, ItemKind, ItemState, JobState
-from webapp.restorations.transitions import fail, hold, pause_by_fault, settle
+from webapp.restorations.states import WORKING, Failure, ItemState, JobState
+from webapp.restorations.transitions import fail, hold, settle
 
 __all__ = [
-    "MOST_ATTEMPTS",
-    "MOST_CRASHES",
-    "MOST_LOSSES",
     "Lease",
     "extend",
     "give_back",
@@ -43,13 +39,6 @@ __all__ = [
 ]
 
 logger = logging.getLogger(__name__)
-
-MOST_CRASHES = 2
-"""Native crashes in fresh processes after which the item itself is to blame."""
-MOST_ATTEMPTS = 3
-"""Evaluators lost under a living worker, in a row, after which the job pauses."""
-MOST_LOSSES = 10
-"""Leases lost together with their worker, in a row, after which the job pauses."""
 
 
 class Reported(Protocol):
@@ -134,7 +123,7 @@ def give_back(lease: Lease, fault: Reported | None = None) -> bool:
         if job is None or item is None:
             return False
         failure = Failure.CANCELLED if fault is None else Failure(str(fault.kind))
-        _judge(job, item, failure, "" if fault is None else fault.detail)
+        judge(job, item, failure, "" if fault is None else fault.detail)
         settle(job.pk)
     return True
 
@@ -152,7 +141,7 @@ def sweep() -> int:
     Harmless when several processes do it at once: each step compares before it sets.
     """
     expired = WorkItem.objects.filter(lease_until__lt=Now())
-    lost = _lose(list(_ids(expired)), "the worker did not report any more", expired_only=True)
+    lost = _lose(list(_ids(expired)), LOST, expired_only=True)
     stuck = Job.objects.filter(state__in=(JobState.PAUSING, JobState.CANCELLING))
     for job_id in stuck.values_list("pk", flat=True):
         with transaction.atomic():
@@ -178,45 +167,10 @@ def _lose(leased: list[tuple[int, UUID, str]], detail: str, *, expired_only: boo
             item = rows.first()
             if job is None or item is None:
                 continue
-            _judge(job, item, Failure.WORKER_LOST, detail)
+            judge(job, item, Failure.WORKER_LOST, detail)
             settle(job_id)
             lost += 1
     return lost
-
-
-def _judge(job: Job, item: WorkItem, failure: Failure, detail: str) -> None:
-    """What an unfinished item means (reliability, sec. 3).  The caller holds the job.
-
-    Given back: nothing.  Native crash, twice: the item is to blame (a genome gets fitness 0).  Anything else
-    is the infrastructure's fault and costs another try; the job pauses when tries run out.
-    """
-    counts: dict[str, Any] = {}
-    if failure is not Failure.CANCELLED:
-        column = {Failure.CRASH: "crashes", Failure.WORKER_LOST: "losses"}.get(failure, "attempts")
-        counts = {column: F(column) + 1, "fault_class": failure}
-    WorkItem.objects.filter(pk=item.pk).update(
-        state=ItemState.WAITING, lease_token="", lease_until=None, updated_at=timezone.now(), **counts
-    )
-    if not counts:
-        return
-    item.refresh_from_db()
-    told = {"class": str(failure), "genome": item.genome, "detail": detail}
-    events.append(job.pk, EventKind.FAULT, told)
-    what = f"genome {item.genome}" if item.genome else f"the step “{item.kind}”"
-    if item.crashes >= MOST_CRASHES:
-        reason = f"crashed {item.crashes} fresh evaluators on {item.device_class}: {detail}"
-        if item.kind in (ItemKind.OPEN, ItemKind.COMBINE):
-            fail(job.pk, f"The step “{item.kind}” {reason}.", str(failure))
-        else:
-            poison(job, item, reason)
-    elif item.attempts >= MOST_ATTEMPTS:
-        pause_by_fault(
-            job.pk, f"{what}: {item.attempts} tries failed, the last one so: {detail}", str(failure)
-        )
-    elif item.losses >= MOST_LOSSES:
-        pause_by_fault(job.pk, f"{what}: lost {item.losses} times with its worker ({detail})", str(failure))
-    else:
-        notify.look()
 
 
 def _held(lease: Lease) -> Any:

@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
+from django.db.models.functions import Now
 
 from webapp.restorations.states import ENDED, GenerationState, ItemKind, ItemState, JobState
 
@@ -244,7 +245,8 @@ class Event(models.Model):
     number = models.PositiveIntegerField()
     kind = models.CharField(max_length=32)
     data = models.JSONField(default=dict)
-    at = models.DateTimeField(auto_now_add=True)
+    # Database time, as `events.recently` compares it: the clocks of machines differ.
+    at = models.DateTimeField(db_default=Now())
 
     class Meta:
         ordering = ["job", "number"]

@@ -9,7 +9,8 @@ from nasdip_engine.runfile import build_run
 from nasdip_engine.search.history import Closed
 from nasdip_engine.search.history import Generation as Population
 from nasdip_engine.search.search import best_of
-from webapp.restorations.models import Generation, Job, WorkItem
+from webapp.restorations.events import EventKind
+from webapp.restorations.models import Event, Generation, Job, WorkItem
 from webapp.restorations.plan import Plan
 from webapp.restorations.states import ItemKind, ItemState
 
@@ -20,15 +21,19 @@ _PIXELS_OF_A_FRAME = ("picture", "mask")
 
 
 def run_of(job: Job, finished_at: datetime) -> dict[str, Any]:
-    """The account of a job whose final steps all have outcomes."""
+    """The account of a job whose final steps all have outcomes.
+
+    `fingerprints` stands in it only where the owner let the job go on with other machines: all of them, in order.
+    """
     plan = Plan.of(job)
     items = list(WorkItem.objects.filter(job=job).order_by("id"))
     outcomes = {item.key: item.outcome or {} for item in items}
     generations = list(Generation.objects.filter(job=job).order_by("number"))
     best = best_of([_closed(row) for row in generations], plan.settings)[0]
-    fits = [item for item in items if item.kind == ItemKind.FINISH]
+    # What the owner took out stands in `excluded`; a repetition fits the others.
+    fits = [item for item in items if item.kind == ItemKind.FINISH and item.state != ItemState.REFUSED]
     combined = outcomes["combine"]
-    return build_run(
+    run = build_run(
         task=plan.task,
         settings=plan.settings,
         seeds=plan.seeds,
@@ -51,6 +56,14 @@ def run_of(job: Job, finished_at: datetime) -> dict[str, Any]:
         excluded=job.excluded,
         baseline=_baseline(outcomes["baseline"]),
     )
+    before = _left_behind(job)
+    return run | {"fingerprints": [*before, job.fingerprint]} if before else run
+
+
+def _left_behind(job: Job) -> list[dict[str, Any]]:
+    """The numerics that the job had before its owner let it go on elsewhere."""
+    moves = Event.objects.filter(job=job, kind=EventKind.MOVED).order_by("number")
+    return [move.data["fingerprint"] for move in moves]
 
 
 def _generation(row: Generation) -> dict[str, Any]:

@@ -10,10 +10,10 @@ from django.urls import reverse
 from webapp.restorations.estimates import seconds_left
 from webapp.restorations.events import EventKind
 from webapp.restorations.models import Event, Generation, Job, WorkItem
-from webapp.restorations.states import ENDED, SETTLED, GenerationState, JobState
+from webapp.restorations.states import ENDED, MOVABLE, SETTLED, GenerationState, JobState
 from webapp.restorations.transitions import hold
 from webapp.restorations.turns import place_in_queue
-from webapp.restorations.workers import waits_for
+from webapp.restorations.workers import stranded, waits_for
 
 __all__ = ["snapshot"]
 
@@ -54,6 +54,7 @@ def _shown(job: Job) -> dict[str, Any]:
         "fault_class": job.fault_class,
         "place_in_queue": place_in_queue(job),
         "waits_for": waits_for(job),
+        "may_go_on_here": job.state in MOVABLE and stranded(job),
         "generation": job.generation,
         "generations": job.settings["generations"],
         "population": len(current.genomes) if current else job.settings["population"],

@@ -7,6 +7,7 @@ from enum import StrEnum
 __all__ = [
     "ENDED",
     "JOB_TRANSITIONS",
+    "MOVABLE",
     "SETTLED",
     "WORKING",
     "Failure",
@@ -51,6 +52,8 @@ JOB_TRANSITIONS: dict[JobState, frozenset[JobState]] = {
 ENDED = frozenset({JobState.DONE, JobState.CANCELLED, JobState.FAILED})
 WORKING = frozenset({JobState.RUNNING, JobState.FINISHING})
 """States whose waiting items are handed out (a queued job becomes running by its first lease)."""
+MOVABLE = WORKING | {JobState.QUEUED}
+"""States in which the job may be let go on with other machines than it began on."""
 DELETABLE = ENDED | {JobState.QUEUED, JobState.PAUSED}
 """States in which no worker holds anything of the job."""
 

@@ -21,6 +21,7 @@ __all__ = [
     "gone",
     "looked",
     "out_of_service",
+    "stranded",
     "waits_for",
 ]
 
@@ -63,8 +64,8 @@ def out_of_service(name: str, reason: str) -> None:
 
 
 def gone(name: str) -> None:
-    """The worker ended in good order."""
-    Worker.objects.filter(name=name).delete()
+    """The worker ended; the row of one that took itself out stays for a day, with its reason."""
+    Worker.objects.filter(name=name, out_of_service="").delete()
 
 
 def alive() -> QuerySet[Worker]:
@@ -82,13 +83,24 @@ def waits_for(job: Job) -> str:
     """Why no worker that is up can serve the job, as a sentence; "" when one can or need not."""
     if job.state in ENDED or job.state == JobState.PAUSED:
         return ""
-    fingerprints = list(alive().values_list("fingerprint", flat=True))
-    if not fingerprints:
+    if not alive().exists():
         return "No worker is running; the job goes on as soon as one is."
-    if job.fingerprint is not None and job.fingerprint not in fingerprints and None not in fingerprints:
-        kind = f"{job.fingerprint.get('cpu_model', 'another processor')}, torch {job.fingerprint.get('torch', '?')}"
-        return f"It began on {kind}, and only such a worker gives the same bits; none is running."
+    if stranded(job):
+        began = job.fingerprint or {}
+        kind = f"{began.get('cpu_model', 'another processor')}, torch {began.get('torch', '?')}"
+        return (
+            f"It began on {kind}, and only such a worker gives the same bits; none is running. "
+            "It can go on with those that are there, which run.json will record."
+        )
     return ""
+
+
+def stranded(job: Job) -> bool:
+    """Whether workers are up, yet none with the numerics that the job began on (one that starts may have them)."""
+    if job.fingerprint is None:
+        return False
+    fingerprints = list(alive().values_list("fingerprint", flat=True))
+    return bool(fingerprints) and None not in fingerprints and job.fingerprint not in fingerprints
 
 
 def forget_old() -> None:

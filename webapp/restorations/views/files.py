@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from pathlib import PurePath
+from typing import BinaryIO
 from uuid import UUID
 
 from django.contrib.auth.decorators import login_required
@@ -48,6 +49,16 @@ def done(job: Job) -> Job:
     if job.state != JobState.DONE:
         raise Http404(f"This restoration has no result: it is {job.state}.")
     return job
+
+
+def small(stream: BinaryIO) -> bytes:
+    """A stored picture reduced to THUMBNAIL_SIDE, as PNG."""
+    with Image.open(stream, formats=("PNG",)) as picture:
+        reduced = picture.convert("RGB")
+    reduced.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE), Image.Resampling.LANCZOS, reducing_gap=3.0)
+    content = io.BytesIO()
+    reduced.save(content, format="PNG")
+    return content.getvalue()
 
 
 @login_required
@@ -108,18 +119,17 @@ def seen(request: HttpRequest, job_id: UUID, frame: str) -> HttpResponseBase:
 @login_required
 @require_safe
 def thumbnail(request: HttpRequest, job_id: UUID) -> HttpResponseBase:
-    """The result, at most 320 pixels a side; its ETag follows the result."""
+    """The result, at most 320 pixels a side, made at the first request; its ETag follows the result."""
     job = done(job_for(request.user, job_id))
     etag = f'"{job.result_digest}-{THUMBNAIL_SIDE}"'
     if request.headers.get("If-None-Match") == etag:
         return HttpResponseNotModified()
-    with storage.open_file(job.result_digest) as stream, Image.open(stream, formats=("PNG",)) as picture:
-        small = picture.convert("RGB")
-    small.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE), Image.Resampling.LANCZOS, reducing_gap=3.0)
-    content = io.BytesIO()
-    small.save(content, format="PNG")
+    try:
+        content = storage.derived(job.result_digest, f"thumbnail-{THUMBNAIL_SIDE}", small)
+    except FileNotFoundError:
+        raise Http404("This result's file is gone.") from None
     headers = {"ETag": etag, "Cache-Control": "private, max-age=0, must-revalidate"}
-    return HttpResponse(content.getvalue(), content_type="image/png", headers=headers)
+    return HttpResponse(content, content_type="image/png", headers=headers)
 
 
 @login_required

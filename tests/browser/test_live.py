@@ -1,0 +1,101 @@
+"""What the live page says when something is missing: the worker, or the site itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.site import RunningSite, photograph
+from tests.browser.steps import LONG, cancel, order, sign_up, upload
+from tests.browser.test_pages import assert_fits
+from tests.servers import RedisServer
+
+
+@pytest.fixture(scope="module")
+def idle_site(redis_server: RedisServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningSite]:
+    """A site of its own without a worker, whose web server tests may stop."""
+    redis_server.start()
+    running = RunningSite(tmp_path_factory.mktemp("idle"), redis_server.url, worker=False)
+    try:
+        running.start()
+        yield running
+    finally:
+        running.stop()
+
+
+def test_without_a_worker_the_page_says_so(page: Page, idle_site: RunningSite) -> None:
+    page.set_viewport_size({"width": 390, "height": 844})
+    sign_up(page, idle_site)
+    picture = upload(page, idle_site, photograph(48))
+    expect(page.locator('[data-cost="preview"]')).to_contain_text("no worker")
+    assert_fits(page)
+    first, second = (order(page, idle_site, picture, LONG) for _ in range(2))
+    now = page.get_by_test_id("now")
+    page.goto(f"{idle_site.url}/jobs/{first}/")
+    expect(now).to_have_text("No worker is running; the job goes on as soon as one is.")
+    expect(page.get_by_test_id("left")).to_have_text("")
+    assert_fits(page)
+    page.goto(f"{idle_site.url}/jobs/{second}/")
+    expect(now).to_have_text("No worker is running; the job goes on as soon as one is. Place 2 in the queue.")
+
+
+def test_a_site_that_is_gone_is_offline_and_catches_up(page: Page, idle_site: RunningSite) -> None:
+    sign_up(page, idle_site)
+    job = order(page, idle_site, upload(page, idle_site, photograph(48)), LONG)
+    page.goto(f"{idle_site.url}/jobs/{job}/")
+    connection, state = page.get_by_test_id("connection"), page.get_by_test_id("state")
+    expect(connection).to_have_text("live", timeout=30_000)
+    expect(state).to_have_text("queued")
+    idle_site.stop_web()
+    expect(connection).to_have_text("catching up", timeout=10_000)
+    expect(connection).to_have_text("offline", timeout=60_000)
+    expect(connection).to_have_attribute(
+        "title", "The site can't be reached. The restoration goes on; this page catches up by itself."
+    )
+    expect(state).to_have_text("queued")  # what is known stays on the page
+    idle_site.start_web()
+    cancel(page, idle_site, job)
+    expect(state).to_have_text("cancelled", timeout=60_000)
+    assert story(page) == ["Queued.", "Cancelled."]
+
+
+def story(page: Page) -> list[str]:
+    """What happened, oldest first, without the times of day."""
+    lines = page.get_by_test_id("log").locator("li")
+    return list(reversed(lines.evaluate_all("all => all.map(li => li.lastChild.textContent)")))
+
+
+def test_a_job_that_only_another_worker_can_serve_says_which(page: Page, idle_site: RunningSite) -> None:
+    """The page takes it over at a look at the rows, and forgets it when such a worker is up."""
+    sign_up(page, idle_site)
+    job = order(page, idle_site, upload(page, idle_site, photograph(48)), LONG)
+    worker_beats(idle_site, "newer", "a new processor")
+    idle_site.manage(
+        "shell",
+        "--command",
+        "from webapp.restorations.models import Job\n"
+        f"Job.objects.exclude(pk='{job}').delete()\n"
+        f"Job.objects.filter(pk='{job}').update(fingerprint={fingerprint('an old processor')!r})",
+    )
+    page.goto(f"{idle_site.url}/jobs/{job}/")
+    now = page.get_by_test_id("now")
+    expect(now).to_contain_text("It began on an old processor")
+    expect(now).to_contain_text("only such a worker gives the same bits")
+    worker_beats(idle_site, "older", "an old processor")
+    expect(now).to_have_text("Next in the queue.", timeout=30_000)
+
+
+def worker_beats(site: RunningSite, name: str, cpu_model: str) -> None:
+    """What a worker of that machine writes when it starts."""
+    site.manage(
+        "shell",
+        "--command",
+        "from webapp.restorations import workers\n"
+        f"workers.beat({name!r}, pid=1, slots=1, fingerprint={fingerprint(cpu_model)!r}, device='cpu', first=True)",
+    )
+
+
+def fingerprint(cpu_model: str) -> dict[str, str]:
+    return {"cpu_model": cpu_model, "torch": "2.0", "device": "cpu"}
