@@ -168,7 +168,7 @@ def take_all(studio: Studio, seconds: float, iterations: int | None) -> None:
     studio.take("new", "new/", loaded)
     job = compose(studio, iterations)
     curve_begun(studio.pages["wide"], seconds)
-    studio.take("live", job, lambda page: curve_begun(page, 60))
+    studio.take("live", job, lambda page: curve_begun(page, 300))
     studio.pages["wide"].goto(f"{studio.url}{job}")
     studio.pages["wide"].get_by_test_id("result").wait_for(timeout=seconds * 1000)
     studio.take("result", job, loaded)

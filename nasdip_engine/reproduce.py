@@ -67,6 +67,10 @@ def verify(folder: Path, *, search: bool = False, say: Callable[[str], None] = l
             if elsewhere
             else ""
         )
+        if len(run.get("fingerprints", ())) > 1:
+            note += (
+                "; the run itself went on under another fingerprint midway, so its early fitness may differ"
+            )
         if search:
             _, records = repeated.search()
             differing = _differing_generation(run["generations"], records)

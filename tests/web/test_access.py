@@ -194,7 +194,15 @@ def test_row(
 
 @pytest.mark.parametrize(
     "path",
-    ["", "email/", "confirm-email/", "password/reset/", "password/reset/done/", "password/set/", "login/code/"],
+    [
+        "",
+        "email/",
+        "confirm-email/",
+        "password/reset/",
+        "password/reset/done/",
+        "password/set/",
+        "login/code/",
+    ],
 )
 def test_pages_that_would_write_letters_are_not_there(path: str, alice: User) -> None:
     for user in (None, alice):

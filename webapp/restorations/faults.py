@@ -12,6 +12,7 @@ from django.db.models import F
 from django.db.models.functions import Now
 from django.utils import timezone
 
+from nasdip_engine.outcome import CRASHES_TO_POISON
 from webapp.restorations import events, notify
 from webapp.restorations.events import EventKind
 from webapp.restorations.generations import poison
@@ -19,11 +20,9 @@ from webapp.restorations.models import Job, WorkItem
 from webapp.restorations.states import Failure, ItemKind, ItemState
 from webapp.restorations.transitions import fail, pause_by_fault, settle
 
-__all__ = ["LOST", "MOST_ATTEMPTS", "MOST_CRASHES", "MOST_LOSSES", "judge", "take_back_expired"]
+__all__ = ["LOST", "MOST_ATTEMPTS", "MOST_LOSSES", "judge", "take_back_expired"]
 
 LOST = "the worker did not report any more"
-MOST_CRASHES = 2
-"""Native crashes in fresh processes after which the item itself is to blame."""
 MOST_ATTEMPTS = 3
 """Evaluators lost under a living worker, in a row, after which the job pauses."""
 MOST_LOSSES = 10
@@ -63,7 +62,7 @@ def judge(job: Job, item: WorkItem, failure: Failure, detail: str) -> None:
     told = {"class": str(failure), "genome": item.genome, "detail": detail}
     events.append(job.pk, EventKind.FAULT, told)
     what = f"genome {item.genome}" if item.genome else f"the step “{item.kind}”"
-    if item.crashes >= MOST_CRASHES:
+    if item.crashes >= CRASHES_TO_POISON:
         reason = f"crashed {item.crashes} fresh evaluators on {item.device_class}: {detail}"
         if item.kind in (ItemKind.OPEN, ItemKind.COMBINE):
             fail(job.pk, f"The step “{item.kind}” {reason}.", str(failure))

@@ -16,6 +16,7 @@ from django.db.models import Q
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
+from nasdip_engine.outcome import without_fitness
 from nasdip_engine.search import history as engine
 from nasdip_engine.search.search import EXCLUDED, Converged, first_generation, next_generation
 from webapp.restorations import events, notify
@@ -36,7 +37,6 @@ __all__ = [
     "open_job",
     "poison",
     "record",
-    "refusal_outcome",
 ]
 
 
@@ -108,7 +108,7 @@ def is_best(job_id: UUID, fitness: float) -> bool:
 
 def poison(job: Job, item: WorkItem, reason: str) -> None:
     """Give up on an item that kills its evaluators: fitness 0 for good.  The caller holds the job."""
-    outcome = refusal_outcome(reason)
+    outcome = without_fitness(reason)
     WorkItem.objects.filter(pk=item.pk).update(
         state=ItemState.POISONED, outcome=outcome, lease_token="", lease_until=None, updated_at=timezone.now()
     )
@@ -132,7 +132,7 @@ def exclude(job: Job, item: WorkItem) -> None:
     }
     job.excluded = [*job.excluded, entry]
     Job.objects.filter(pk=job.pk).update(excluded=job.excluded)
-    outcome = refusal_outcome(EXCLUDED)
+    outcome = without_fitness(EXCLUDED)
     WorkItem.objects.filter(pk=item.pk).update(
         state=ItemState.REFUSED, outcome=outcome, lease_token="", lease_until=None, updated_at=timezone.now()
     )
@@ -189,20 +189,6 @@ def history_of(job: Job) -> list[engine.Closed]:
     ]
 
 
-def refusal_outcome(reason: str) -> dict[str, Any]:
-    """The outcome of a genome that costs no training."""
-    return {
-        "fitness": 0.0,
-        "fitness_hex": (0.0).hex(),
-        "reason": reason,
-        "held_out_psnr": None,
-        "iterations": 0,
-        "multiply_adds": 0,
-        "pixels": 0,
-        "seconds": 0.0,
-    }
-
-
 def _write_outcome(lease: Lease, outcome: dict[str, Any]) -> bool:
     """The compare-and-set that makes an outcome count once: the token must still be the item's."""
     written = WorkItem.objects.filter(
@@ -248,7 +234,7 @@ def _open(job: Job, plan: Plan, generation: engine.Generation) -> None:
                 genome=slot.genome,
                 device_class=job.device_class,
                 state=ItemState.WAITING if slot.refused is None else ItemState.REFUSED,
-                outcome=None if slot.refused is None else refusal_outcome(slot.refused),
+                outcome=None if slot.refused is None else without_fitness(slot.refused),
             )
     WorkItem.objects.bulk_create(rows.values())
     Job.objects.filter(pk=job.pk).update(generation=generation.number)

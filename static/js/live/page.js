@@ -272,7 +272,7 @@ class LivePage {
 
   /** @param {LiveState} state */
   showActs(state) {
-    const allowed = allowedActs(state.state, state.faultClass);
+    const allowed = allowedActs(state.state, state.faultClass, state.mayGoOnHere);
     for (const [act, on] of Object.entries(allowed)) this.part(`button[data-act="${act}"]`).hidden = !on;
     this.part("[data-again]").hidden = !state.ended;
   }

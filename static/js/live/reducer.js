@@ -19,7 +19,7 @@
  *   individuals: readonly Individual[], curve: readonly CurvePoint[],
  *   bestFitness: number | null, bestGenome: string, bestPsnr: number | null, bestPreview: string, bestOfWhole: boolean,
  *   current: Current | null, place: number | null, secondsLeft: number | null,
- *   waitsFor: string, log: readonly LogLine[],
+ *   waitsFor: string, mayGoOnHere: boolean, log: readonly LogLine[],
  * }} LiveState
  */
 
@@ -64,6 +64,7 @@ export function fromSnapshot(snapshot) {
     place: snapshot.place_in_queue ?? null,
     secondsLeft: snapshot.seconds_left ?? null,
     waitsFor: snapshot.waits_for ?? "",
+    mayGoOnHere: snapshot.may_go_on_here === true,
     log: [],
   };
 }
@@ -90,7 +91,8 @@ export function reduce(state, event) {
  */
 export function withSnapshot(state, snapshot) {
   const fresh = fromSnapshot(snapshot);
-  const known = { ...state, place: fresh.place, secondsLeft: fresh.secondsLeft, waitsFor: fresh.waitsFor };
+  const { place, secondsLeft, waitsFor, mayGoOnHere } = fresh;
+  const known = { ...state, place, secondsLeft, waitsFor, mayGoOnHere };
   if (fresh.last < state.last || fresh.generation !== state.generation) return known;
   return { ...known, evaluated: fresh.evaluated, population: fresh.population, countedUntil: fresh.last };
 }
@@ -118,7 +120,7 @@ export function withEarlier(state, events) {
 /** @type {Record<string, (state: LiveState, event: JobEvent) => Partial<LiveState>>} */
 const CHANGES = {
   queued: () => ({ state: "queued", reason: "", faultClass: "" }),
-  started: () => ({ state: "running", place: null, waitsFor: "" }),
+  started: () => ({ state: "running", place: null, waitsFor: "", mayGoOnHere: false }),
   generation_opened: (state, event) => ({
     state: state.state === "queued" ? "running" : state.state,
     generation: event.generation,
@@ -174,7 +176,8 @@ const CHANGES = {
  * @returns {Partial<LiveState>}
  */
 function working(state) {
-  return state.state === "queued" ? { state: "running", place: null, waitsFor: "" } : { waitsFor: "" };
+  const served = { waitsFor: "", mayGoOnHere: false };
+  return state.state === "queued" ? { ...served, state: "running", place: null } : served;
 }
 
 /** Fitness is the held-out PSNR, 10 to 50 dB on 0..1. @param {number | null | undefined} fitness */

@@ -87,9 +87,10 @@ function capital(text) {
   return text.charAt(0).toUpperCase() + text.slice(1);
 }
 
-/** What the owner may do now. @param {string} state @param {string} faultClass */
-export function allowedActs(state, faultClass) {
+/** What the owner may do now. @param {string} state @param {string} faultClass @param {boolean} mayGoOnHere */
+export function allowedActs(state, faultClass, mayGoOnHere) {
   return {
+    here: mayGoOnHere,
     pause: ["queued", "running"].includes(state),
     resume: state === "paused",
     without: state === "paused" && faultClass !== "",
