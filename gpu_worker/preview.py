@@ -33,15 +33,21 @@ class Reporter:
         self._lease = lease
         self._next = time.monotonic() + SECONDS_APART / 2
         self._stored: list[str] = []
+        self._waiting: str | None = None
 
     def __call__(self, value: Mapping[str, Any]) -> None:
         """Report `value` if it is time."""
-        if self._lease.kind not in (ItemKind.EVALUATE, ItemKind.FINISH) or time.monotonic() < self._next:
+        if self._lease.kind not in (ItemKind.EVALUATE, ItemKind.FINISH):
+            return
+        # A picture comes with one message in many, hardly ever with the one that is told: it waits for that.
+        self._waiting = value["preview"] or self._waiting
+        if time.monotonic() < self._next:
             return
         self._next = time.monotonic() + SECONDS_APART
         try:
-            if value["preview"] is not None:
-                self.preview = files.keep(self._lease.job_id, base64.b64decode(value["preview"]))
+            if self._waiting is not None:
+                self.preview = files.keep(self._lease.job_id, base64.b64decode(self._waiting))
+                self._waiting = None
                 self._stored.append(self.preview)
             progress.report(self._lease, value, self.preview)
             if len(self._stored) > KEPT:
