@@ -48,6 +48,17 @@ export function listenToKeys(editor, page) {
 }
 
 /**
+ * With and without Ctrl, which would zoom the whole page otherwise.
+ * @param {string} key
+ * @param {MaskEditor} editor
+ */
+function zoom(key, editor) {
+  if (!["+", "=", "-"].includes(key)) return false;
+  editor.zoomBy(key === "-" ? 0.8 : 1.25);
+  return true;
+}
+
+/**
  * @param {KeyboardEvent} event
  * @param {MaskEditor} editor
  * @param {{start: () => void}} page
@@ -67,13 +78,6 @@ function withControl(event, editor, page) {
     case "1":
       editor.actualSize();
       return true;
-    case "+":
-    case "=":
-      editor.zoomBy(1.25);
-      return true;
-    case "-":
-      editor.zoomBy(0.8);
-      return true;
     case "i":
       editor.invert();
       return true;
@@ -84,7 +88,7 @@ function withControl(event, editor, page) {
       page.start();
       return true;
     default:
-      return false;
+      return zoom(event.key, editor);
   }
 }
 
@@ -110,18 +114,11 @@ function plain(event, editor, page) {
     case "}":
       editor.stepSize(1, event.shiftKey);
       return true;
-    case "+":
-    case "=":
-      editor.zoomBy(1.25);
-      return true;
-    case "-":
-      editor.zoomBy(0.8);
-      return true;
     case "?":
       page.help();
       return true;
     default:
-      return letter(event.key.toLowerCase(), editor);
+      return zoom(event.key, editor) || letter(event.key.toLowerCase(), editor);
   }
 }
 
