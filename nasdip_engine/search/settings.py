@@ -51,6 +51,7 @@ _CHOICES: Mapping[str, tuple[Any, ...]] = MappingProxyType(
         "representation": tuple(REPRESENTATIONS),
         "selection": ("rank", "fitness", "tournament"),
         "loss": ("squared", "absolute"),
+        "fitness": ("held-out", "lpips-observed"),
         "kernel": KERNELS,
         "precision": ("fp32",),
         "device_class": ("cpu",),
@@ -68,7 +69,9 @@ class SearchSettings:
     each output pixel at the size of the crop, 0 for none.  memory_limit is in MB of modelled memory of one
     fit.  crop is in output pixels a side.  redraw: draw
     invalid, too expensive and already seen networks again, which the paper does not.  hold_out_share is the
-    part of the observations kept out of the loss; average_decay is of the averaged output; jitter is the
+    part of the observations kept out of the loss, 0 (none) only where fitness scores without them;
+    fitness is "held-out" (PSNR on the observations held out) or the paper's "lpips-observed" (eq. 6: LPIPS
+    against the observation itself); average_decay is of the averaged output; jitter is the
     standard deviation of the noise added to z in each iteration.
     """
 
@@ -95,6 +98,7 @@ class SearchSettings:
     jitter: float = 0.0
     input_channels: int = 32
     hold_out_share: float = 0.05
+    fitness: str = "held-out"
     kernel: str = "bicubic"
     precision: str = "fp32"
     threads: int = 1
@@ -105,6 +109,8 @@ class SearchSettings:
             value = getattr(self, field.name)
             if field.name in _CHOICES:
                 _check_choice(field.name, value)
+            elif field.name == "hold_out_share" and self.fitness == "lpips-observed" and _is_zero(value):
+                object.__setattr__(self, field.name, 0.0)
             else:
                 object.__setattr__(self, field.name, _checked_number(field.name, value, field.type == "int"))
 
@@ -135,8 +141,14 @@ class SearchSettings:
         return cls(**value)
 
     def evaluation(self) -> dict[str, Any]:
-        """The part that one fitness depends on, and nothing else: what belongs into its key."""
-        return {name: getattr(self, name) for name in _EVALUATION}
+        """The part that one fitness depends on, and nothing else: what belongs into its key.
+
+        A setting that is younger than keys which are kept enters only where it is not the default, so that
+        those keys, and what an owner excluded by them, stand.
+        """
+        return {name: getattr(self, name) for name in _EVALUATION} | {
+            name: getattr(self, name) for name, default in _YOUNGER.items() if getattr(self, name) != default
+        }
 
 
 _EVALUATION = (
@@ -152,10 +164,15 @@ _EVALUATION = (
     "precision",
     "threads",
 )
+_YOUNGER: Mapping[str, Any] = MappingProxyType({"fitness": "held-out"})
 
 
 def _at_least_one(share: float, population: int) -> int:
     return max(1, math.ceil(Fraction(str(share)) * population))  # in floats 7 % of 100 is over 7
+
+
+def _is_zero(value: Any) -> bool:
+    return not isinstance(value, bool) and isinstance(value, int | float) and value == 0
 
 
 def _check_choice(name: str, value: Any) -> None:

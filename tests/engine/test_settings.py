@@ -50,6 +50,8 @@ def test_settings_round_trip_as_json(preset: str) -> None:
         ("threads", 2, "1 to 1"),
         ("selection", "best", "rank, fitness, tournament"),
         ("loss", "huber", "squared, absolute"),
+        ("fitness", "lpips", "held-out, lpips-observed"),
+        ("hold_out_share", 0, "0.01 to 0.15"),
         ("precision", "bf16", "fp32"),
         ("device_class", "cuda", "cpu"),
         ("representation", "sym", "asym"),
@@ -118,9 +120,25 @@ def test_a_cap_that_admits_no_starter_is_refused_unless_nothing_is_drawn_again()
     assert settings_for("preview", DENOISE, {"cost_cap": 1, "redraw": False}).cost_cap == 1
 
 
+def test_nothing_may_be_held_out_only_where_the_fitness_does_not_need_it() -> None:
+    observed = settings_for("preview", DENOISE, {"fitness": "lpips-observed", "hold_out_share": 0})
+    assert observed.hold_out_share == 0.0
+    assert SearchSettings.from_json(json.loads(json.dumps(observed.to_json()))) == observed
+    for share in (False, 0.005, "0"):
+        with pytest.raises(SettingsError, match="hold_out_share"):
+            settings_for("preview", DENOISE, {"fitness": "lpips-observed", "hold_out_share": share})
+
+
+def test_the_fitness_is_part_of_what_a_fitness_depends_on_and_leaves_kept_keys_alone() -> None:
+    base = settings_for("preview", DENOISE)
+    assert "fitness" not in base.evaluation()  # keys made before there was a choice stand
+    observed = settings_for("preview", DENOISE, {"fitness": "lpips-observed"})
+    assert observed.evaluation() == {**base.evaluation(), "fitness": "lpips-observed"}
+
+
 def test_settings_of_an_older_version_have_the_defaults_for_what_it_did_not_know() -> None:
     kept = settings_for("preview", DENOISE).to_json()
-    del kept["memory_limit"]
+    del kept["memory_limit"], kept["fitness"]
     assert SearchSettings.from_json(kept) == settings_for("preview", DENOISE)
 
 
