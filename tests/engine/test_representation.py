@@ -27,8 +27,10 @@ from nasdip_engine.genome.genome import REPRESENTATIONS, Genome, encode, genome_
 from nasdip_engine.genome.phenotype import Phenotype, Stage
 from nasdip_engine.genome.starters import plain, starters
 from nasdip_engine.restoration.network import build
-from nasdip_engine.search.evolution import crossover, mutate
+from nasdip_engine.search.evolution import breed, crossover, mutate
+from nasdip_engine.search.settings import settings_for, task_for
 from nasdip_engine.seeding import generator
+from nasdip_engine.task import Task, TaskKind
 from tests.engine.strategies import genomes, phenotypes_of
 
 ALL = list(REPRESENTATIONS)
@@ -236,6 +238,30 @@ def test_mutation_flips_as_many_bits_as_its_rate_says(representation: str, rate:
     for counted in (flips, flips[:, -2:]):
         spread = math.sqrt(counted.size * rate * (1 - rate))
         assert abs(int(counted.sum()) - counted.size * rate) <= 6 * spread
+
+
+@pytest.mark.parametrize("representation", ALL)
+@given(st.integers(2, 60), st.integers(0, 2**31 - 1), st.sampled_from(["rank", "fitness", "tournament"]))
+@checking(max_examples=30, deadline=None)
+def test_the_best_pass_unperturbed_and_the_worst_never_breed(
+    representation: str, count: int, seed: int, selection: str
+) -> None:
+    """One unit and no mutation: a child is its second parent whole, so children show who bred."""
+    rng = generator(seed, "population")
+    ranked = [Genome.random(1, rng, representation) for _ in range(count)]
+    fitness = sorted(rng.random(count).tolist(), reverse=True)
+    asked = settings_for(
+        "paper",
+        task_for("paper", Task(TaskKind.DENOISE)),
+        {"population": count, "units": 1, "representation": representation, "selection": selection},
+    )
+    five_per_cent = max(1, -(-count // 20))
+    assert asked.elites == asked.culled == five_per_cent
+    bred = breed(ranked, fitness, replace(asked, mutation_rate=1.0), generator(seed, "breed"))
+    assert len(bred) == count
+    assert bred[:five_per_cent] == tuple(ranked[:five_per_cent])
+    unmutated = breed(ranked, fitness, replace(asked, mutation_rate=0.0), generator(seed, "breed"))
+    assert set(unmutated) <= set(ranked[: count - five_per_cent])
 
 
 # ------------------------------------------------------------------------------------------------ starters
