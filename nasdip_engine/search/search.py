@@ -70,6 +70,7 @@ def _network(text: str, crop: int, input_channels: int) -> tuple[str, float]:
     return phenotype.digest, multiply_adds_per_pixel(phenotype, crop, input_channels)
 
 
+@lru_cache(maxsize=65_536)
 def _memory(text: str, height: int, width: int, input_channels: int) -> float:
     """Modelled memory in MB of a fit at a size."""
     return cost(Genome.parse(text).phenotype(), height, width, input_channels).peak_bytes / 1e6
