@@ -16,7 +16,7 @@ from typing import Any
 from nasdip_engine.errors import SettingsError
 from nasdip_engine.genome.genome import MAX_UNITS, REPRESENTATIONS
 from nasdip_engine.genome.starters import cheapest_starter, starter_multiply_adds_per_pixel
-from nasdip_engine.search.paper import PAPER
+from nasdip_engine.search.presets import GPU_PRESETS, PRESETS
 from nasdip_engine.task import KERNELS, Task, TaskKind
 
 __all__ = [
@@ -210,48 +210,6 @@ def _checked_number(name: str, value: Any, whole: bool) -> int | float:
     return value if whole else float(value)
 
 
-# Iterations, widths and shares were tuned by benchmarks (docs/benchmarks.md); the caps are multiples of
-# the 16-filter starter's price.  Fields that are not named have the defaults above.
-PRESETS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
-    {
-        "preview": MappingProxyType(
-            {
-                "population": 12,
-                "generations": 3,
-                "iterations": 150,
-                "final_iterations": 700,
-                "finalists": 2,
-                "crop": 128,
-                "starter_share": 0.33,
-            }
-        ),
-        "balanced": MappingProxyType(
-            {
-                "population": 24,
-                "generations": 5,
-                "iterations": 300,
-                "final_iterations": 1500,
-                "finalists": 2,
-                "crop": 128,
-                "starter_share": 0.33,
-            }
-        ),
-        "thorough": MappingProxyType(
-            {
-                "population": 48,
-                "generations": 10,
-                "iterations": 600,
-                "final_iterations": 3000,
-                "finalists": 2,
-                "crop": 128,
-                "starter_share": 0.25,
-            }
-        ),
-        "paper": MappingProxyType({name: printed.value for name, printed in PAPER.items()}),
-    }
-)
-GPU_PRESETS = frozenset({"paper"})
-"""Presets that nobody should start without a GPU: weeks of a processor's cores."""
 _CAP_IN_STARTERS = {"preview": 4.5, "balanced": 4.5, "thorough": 6}
 _LEARNING_RATES = {TaskKind.INPAINT: 0.02}  # a hole gains from larger steps, noise and enlarging lose by them
 
