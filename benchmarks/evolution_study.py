@@ -64,7 +64,7 @@ def _searched(case: Case, settings: SearchSettings, seed: int) -> tuple[list[Clo
 
 def _starters(case: Case, settings: SearchSettings, seed: int) -> dict[str, Any]:
     with LocalSearch(_question(case, settings, seed)) as search:
-        genomes = [genome.text for genome in starters(settings.units)]
+        genomes = [genome.text for genome in starters(settings.units, settings.representation)]
         fitness = [outcome["fitness"] for outcome in search.evaluate_all(genomes)]
         best = max(range(len(genomes)), key=fitness.__getitem__)
         return {
@@ -93,7 +93,7 @@ def study(seed: int) -> dict[str, Any]:
     own = max(
         fitness
         for text, fitness in zip(history[0].generation.genomes, history[0].fitness, strict=True)
-        if text in {genome.text for genome in starters(evolution.units)}
+        if text in {genome.text for genome in starters(evolution.units, evolution.representation)}
     )
     return {
         "seed": seed, "bred_means": _bred_means(history), "evolved": evolved, "random": random,

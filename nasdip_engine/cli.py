@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from nasdip_engine.errors import InvalidInput, NasDipError
-from nasdip_engine.search.settings import PRESETS, describe, settings_for
+from nasdip_engine.genome.genome import MAX_UNITS, REPRESENTATIONS
+from nasdip_engine.search.settings import GPU_PRESETS, PRESETS, describe, settings_for, task_for
 from nasdip_engine.task import Task, TaskKind
 from nasdip_engine.version import VERSION
 
@@ -49,6 +50,15 @@ def _add_question(parser: argparse.ArgumentParser, *, required: bool) -> None:
     parser.add_argument("--factor", type=int, help="upscale: how many times larger, 2 to 8")
     parser.add_argument("--preset", help=_presets())
     parser.add_argument("--seed", type=int, help="one number that decides every random choice (default 0)")
+    parser.add_argument(
+        "--representation",
+        choices=list(REPRESENTATIONS),
+        help="genomes of the search: asymmetric (default), asymmetric with the training length T in iterations, "
+        "or symmetric",
+    )
+    parser.add_argument(
+        "--units", type=int, help=f"pairs of stages of a genome, 1 to {MAX_UNITS} (default 5)"
+    )
     parser.add_argument("--population", type=int, help="individuals a generation, 2 to 1000")
     parser.add_argument("--generations", type=int, help="generations, generation 0 included, 1 to 100")
     parser.add_argument("--iterations", type=int, help="training iterations of a search fit, 1 to 20000")
@@ -63,9 +73,11 @@ def _presets() -> str:
     """What each preset costs, for --help: counts that are known beforehand, in words."""
     told = []
     for preset in PRESETS:
-        cost = describe(settings_for(preset, Task(TaskKind.DENOISE)))
+        cost = describe(settings_for(preset, task_for(preset, Task(TaskKind.DENOISE))))
+        where = " (the paper's protocol: for GPUs)" if preset in GPU_PRESETS else ""
         told.append(
-            f"{preset}: {cost['evaluations']} networks, {cost['iterations_x_pixels'] / 1e6:.0f} M iterations x pixels"
+            f"{preset}: {cost['evaluations']} networks, {cost['iterations_x_pixels'] / 1e6:,.0f} M iterations x pixels"
+            + where
         )
     return f"how long to search a 256 px picture: {'; '.join(told)}; preview takes about 3 minutes on two cores (default)"
 
@@ -95,7 +107,7 @@ def _parser() -> argparse.ArgumentParser:
     evaluate = commands.add_parser("evaluate", help="the fitness of one genome, as one JSON line")
     evaluate.add_argument("picture", type=Path, nargs="?", help="a picture (with --task), instead of --like")
     evaluate.add_argument("--like", type=Path, help="picture, mask, task, settings and seeds of this run")
-    evaluate.add_argument("--genome", required=True, help="text form, asym:5:HEX")
+    evaluate.add_argument("--genome", required=True, help="text form, asym:5:HEX, asymt:5:HEX or sym:5:HEX")
     _add_question(evaluate, required=False)
     evaluate.add_argument(
         "--reference",
@@ -167,6 +179,7 @@ def _evaluate(arguments: argparse.Namespace) -> int:
         raise InvalidInput("--task is missing: one of " + ", ".join(kind.value for kind in TaskKind))
     question.check_genome(arguments.genome)
     asked = question.from_run(arguments.like) if arguments.like else question.from_arguments(arguments)
+    question.check_genome_belongs(arguments.genome, asked)
     clean = question.read_reference(arguments.reference, asked)
     for line in asked.notes:
         _say(line)

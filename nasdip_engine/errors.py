@@ -49,7 +49,7 @@ class SettingsError(InvalidInput):
 
 
 class GenomeError(InvalidInput):
-    """This is not a genome; write one as asym:UNITS:HEX."""
+    """This is not a genome; write one as asym:UNITS:HEX, asymt:UNITS:HEX or sym:UNITS:HEX."""
 
 
 class InvalidPhenotype(NasDipError):

@@ -165,13 +165,15 @@ def pixel_digest(pixels: Pixels) -> str:
 def _fit_genome(request: Request, progress: Callable[[Progress], None]) -> dict[str, Any]:
     pixels, mask = _read_frame(request)
     settings = request.settings
-    iterations = settings.iterations if request.kind is Kind.EVALUATE else settings.final_iterations
     height, width = (side * request.task.factor for side in pixels.shape[:2])
     outcome = without_fitness(None, height * width)
     try:
         phenotype = Genome.parse(request.genome or "").phenotype()
     except InvalidPhenotype as problem:
         return outcome | {"reason": f"invalid: {problem}"}
+    iterations = phenotype.iterations(
+        settings.iterations if request.kind is Kind.EVALUATE else settings.final_iterations
+    )
     from nasdip_engine.restoration.degradation import degradation_for
     from nasdip_engine.restoration.fitness import fitness, held_out_psnr
 
@@ -218,7 +220,12 @@ def _fit(
         degradation,
         held_out_set(degradation, request.task, settings.hold_out_share, seed),
         FitSettings(
-            iterations, settings.learning_rate, settings.loss, settings.average_decay, settings.jitter
+            iterations,
+            settings.learning_rate,
+            settings.loss,
+            settings.average_decay,
+            settings.jitter,
+            to_the_end=phenotype.epochs is not None,
         ),
         jitter_rng=generator(seed, "jitter", channels, height, width),
         report=reporter.step,

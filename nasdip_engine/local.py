@@ -243,7 +243,12 @@ class LocalSearch:
             return ""
         remaining = max(0, (settings.generations - closed) * per_generation)
         crop = self.asked.search.size
-        ratio = (final[0] * final[1]) / (crop[0] * crop[1]) * settings.final_iterations / settings.iterations
+        ratio = (
+            (final[0] * final[1])
+            / (crop[0] * crop[1])
+            * settings.longest_final_fit
+            / settings.longest_search_fit
+        )
         remaining_finals = ratio * -(-settings.finalists // self._workers) * self._workers
         seconds = (time.monotonic() - self._began) / trained * (remaining + remaining_finals)
         return f", about {int(seconds) // 60}:{int(seconds) % 60:02d} left"

@@ -17,19 +17,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nasdip_engine.errors import InvalidInput, MaskError, PictureError, SettingsError
+from nasdip_engine.errors import GenomeError, InvalidInput, MaskError, PictureError, SettingsError
 from nasdip_engine.framing import Frame, final_frame, search_frame
-from nasdip_engine.genome.genome import Genome
+from nasdip_engine.genome.genome import REPRESENTATIONS, Genome
 from nasdip_engine.guard import Host
 from nasdip_engine.picture import decode, encode_mask, encode_png, read_mask, share_to_fill
 from nasdip_engine.runfile import load_run
-from nasdip_engine.search.settings import SearchSettings, settings_for
+from nasdip_engine.search.settings import SearchSettings, settings_for, task_for
 from nasdip_engine.seeding import Seeds
 from nasdip_engine.task import FACTORS, Task, TaskKind
 
 __all__ = [
     "Question",
     "check_genome",
+    "check_genome_belongs",
     "check_output_folder",
     "from_arguments",
     "from_run",
@@ -142,27 +143,42 @@ def _framed(
     )
 
 
+def _overrides(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Settings that a command line names; a genome that is to be evaluated brings its representation and units."""
+    named = ("representation", "units", "population", "generations", "iterations", "final_iterations")
+    given = {name: getattr(arguments, name) for name in named if getattr(arguments, name) is not None}
+    if getattr(arguments, "genome", None) is None:
+        return given
+    genome = Genome.parse(arguments.genome)
+    return {"representation": genome.representation, "units": genome.units} | given
+
+
 def from_arguments(arguments: argparse.Namespace) -> Question:
     """Read and check everything that a command line names.  Raises InvalidInput, one sentence, before any work."""
-    task = _task(arguments)
-    given = {
-        name: getattr(arguments, name)
-        for name in ("population", "generations", "iterations", "final_iterations")
-    }
-    settings = settings_for(
-        arguments.preset or "preview",
-        task,
-        {name: value for name, value in given.items() if value is not None},
-    )
+    preset = arguments.preset or "preview"
+    task = task_for(preset, _task(arguments))
+    settings = settings_for(preset, task, _overrides(arguments))
     seeds = Seeds.from_seed(0 if arguments.seed is None else arguments.seed)
     with Host("decoder") as host:
         picture = decode(_read(arguments.picture), str(arguments.picture), host)
         height, width = picture.pixels.shape[:2]
         mask = _mask_of(arguments, task, (width, height), host)
+    notes = (*picture.notes, *_length_notes(arguments, settings))
     try:
-        return _framed(picture.pixels, picture.icc, mask, task, settings, seeds, tuple(picture.notes))
+        return _framed(picture.pixels, picture.icc, mask, task, settings, seeds, notes)
     except PictureError as problem:
         raise PictureError(f"{arguments.picture}: {problem}") from None
+
+
+def _length_notes(arguments: argparse.Namespace, settings: SearchSettings) -> tuple[str, ...]:
+    """Says so where genomes decide what the command line was asked to."""
+    lengths = REPRESENTATIONS[settings.representation].lengths
+    asked = [name for name in ("iterations", "final_iterations") if getattr(arguments, name) is not None]
+    if not lengths or not asked:
+        return ()
+    options = " and ".join(f"--{name.replace('_', '-')}" for name in asked)
+    told = ", ".join(map(str, lengths[:-1])) + f" or {lengths[-1]}"
+    return (f"{options} not used: each {settings.representation} genome says how long it is trained, {told}",)
 
 
 def from_run(folder: Path) -> Question:
@@ -214,6 +230,16 @@ def read_reference(path: Path | None, asked: Question) -> Pixels | None:
 def check_genome(text: str) -> None:
     """Raises GenomeError for a text that is no genome; one that describes no network is fine: its fitness is 0."""
     Genome.parse(text)
+
+
+def check_genome_belongs(text: str, asked: Question) -> None:
+    """Raises GenomeError for a genome of another representation or number of units than the question has."""
+    genome, settings = Genome.parse(text), asked.settings
+    if (genome.representation, genome.units) != (settings.representation, settings.units):
+        raise GenomeError(
+            f"genome {text[:80]} is {genome.representation} of {genome.units} units; "
+            f"this search has {settings.representation} genomes of {settings.units} units"
+        )
 
 
 def check_output_folder(folder: Path) -> None:

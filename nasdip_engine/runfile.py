@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from nasdip_engine.errors import InvalidInput
+from nasdip_engine.genome.genome import Genome
 from nasdip_engine.search.settings import SearchSettings
 from nasdip_engine.seeding import Seeds
 from nasdip_engine.task import Task
@@ -34,6 +35,15 @@ def _versions() -> dict[str, str]:
         except metadata.PackageNotFoundError:  # the web process runs without torch
             continue
     return found
+
+
+def _architecture(genome_text: str) -> dict[str, Any]:
+    genome = Genome.parse(genome_text)
+    return {
+        "representation": genome.representation,
+        "units": genome.units,
+        "epochs": genome.phenotype().epochs,
+    }
 
 
 def build_run(
@@ -57,7 +67,8 @@ def build_run(
     `evaluations, invalid, failed, iterations` (counts) and, slot by slot, `genomes` and `fitness_hex`.
     final: `networks` (genome text, iterations, held-out PSNR in dB of each finalist), `choice` ("mean" or a genome
     text), `held_out_psnr` in dB, `digest` (of the restored pixels).
-    best: `genome`, `fitness`, `fitness_hex`, `is_starter`.
+    best: `genome`, `fitness`, `fitness_hex`, `is_starter`; the run tells its `representation`, `units` and `epochs`
+    too (T in iterations, null where the settings decide the length).
     cost: `iterations`, `iterations_x_pixels`, `multiply_adds`, `seconds`.
     excluded: what the owner took out of the search, as inputs that a repetition needs.
     reference: `psnr` in dB and `ssim` against a clean picture, where one was given.
@@ -73,6 +84,7 @@ def build_run(
         "picture": dict(picture),
         "generations": [dict(generation) for generation in generations],
         "best_genome": best["genome"],
+        "best_architecture": _architecture(best["genome"]),
         "best_fitness": best["fitness"],
         "best_fitness_hex": best["fitness_hex"],
         "best_is_starter": best["is_starter"],

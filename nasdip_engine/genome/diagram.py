@@ -84,7 +84,8 @@ def _in_words(phenotype: Phenotype) -> str:
         for unit, stage in enumerate(row, start=1)
     ]
     paths = [f"E{start + 1} to D{end + 1} {channels} channels" for start, end, channels in phenotype.skips]
-    return "; ".join(stages) + ". Skip paths: " + ("; ".join(paths) or "none") + "."
+    length = "" if phenotype.epochs is None else f" Trained for {phenotype.epochs} iterations."
+    return "; ".join(stages) + ". Skip paths: " + ("; ".join(paths) or "none") + "." + length
 
 
 def architecture_svg(phenotype: Phenotype, *, title: str, ink: str = "currentColor") -> str:

@@ -35,6 +35,8 @@ class Phenotype:
 
     encoders, decoders: one entry a unit, None where the stage is bypassed (identity, same resolution).
     skips: gated skip paths between active stages, sorted, at most one a pair of stages.
+    epochs: T, the training iterations that the genome asks for (NAS-DIP-T), or None where the settings decide.
+        One picture is the whole data, so an epoch is an iteration.
     Raises InvalidPhenotype with the reason where no network follows.
     """
 
@@ -42,6 +44,7 @@ class Phenotype:
     encoders: tuple[Stage | None, ...]
     decoders: tuple[Stage | None, ...]
     skips: tuple[Skip, ...]
+    epochs: int | None = None
 
     def __post_init__(self) -> None:
         for letter, stages in (("E", self.encoders), ("D", self.decoders)):
@@ -64,6 +67,8 @@ class Phenotype:
                 raise InvalidPhenotype(
                     f"skip path E{encoder + 1} to D{decoder + 1} of {channels} channels joins nothing active"
                 )
+        if self.epochs is not None and self.epochs < 1:
+            raise InvalidPhenotype(f"the network would be trained for {self.epochs} iterations")
 
     @cached_property
     def digest(self) -> str:
@@ -71,12 +76,18 @@ class Phenotype:
         canonical = json.dumps(self.to_json(), sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()
 
+    def iterations(self, otherwise: int) -> int:
+        """Length of a fit: T where the genome has one, else what the settings say."""
+        return otherwise if self.epochs is None else self.epochs
+
     def skips_into(self, decoder: int) -> tuple[Skip, ...]:
         """The skip paths that end at one decoder stage, by encoder unit: the order of concatenation."""
         return tuple(skip for skip in self.skips if skip[1] == decoder)
 
     def to_json(self) -> dict[str, Any]:
-        return {
+        """Canonical; without a T there is no word of it, so digests are those from before there was one."""
+        length = {} if self.epochs is None else {"epochs": self.epochs}
+        return length | {
             "units": self.units,
             "encoders": [[stage.kernel, stage.filters] if stage else None for stage in self.encoders],
             "decoders": [[stage.kernel, stage.filters] if stage else None for stage in self.decoders],
@@ -90,4 +101,5 @@ class Phenotype:
             tuple(Stage(*stage) if stage else None for stage in value["encoders"]),
             tuple(Stage(*stage) if stage else None for stage in value["decoders"]),
             tuple((encoder, decoder, channels) for encoder, decoder, channels in value["skips"]),
+            value.get("epochs"),
         )

@@ -7,10 +7,12 @@ uniform bits alone (sec. 3.2.1); a search says whether its winner is one of thes
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 
+from nasdip_engine.errors import GenomeError
 from nasdip_engine.genome.cost import multiply_adds_per_pixel
-from nasdip_engine.genome.genome import Genome, encode
+from nasdip_engine.genome.genome import REPRESENTATIONS, Genome, encode
 from nasdip_engine.genome.phenotype import Phenotype, Stage
 
 __all__ = ["cheapest_starter", "plain", "starter_multiply_adds_per_pixel", "starters"]
@@ -60,18 +62,28 @@ def plain(
 
 
 @cache
-def starters(units: int) -> tuple[Genome, ...]:
-    """Hand-made genomes of distinct networks, the most promising first."""
+def starters(units: int, representation: str = "asym") -> tuple[Genome, ...]:
+    """Hand-made genomes of distinct networks, the most promising first.
+
+    Those of the family that the representation can express: all of them in an asymmetric one, in the symmetric
+    one those whose encoder and decoder stages are alike and that bypass nothing.  Where genomes say how long
+    they are trained, starters ask for the shortest length.
+    """
+    lengths = REPRESENTATIONS[representation].lengths
     distinct: dict[str, Genome] = {}
     for outward, outward_size, inward, inward_size, bypassed, skip in _FAMILY:
-        phenotype = plain(
+        network = plain(
             units,
             encoder=Stage(outward_size, outward),
             decoder=Stage(inward_size, inward),
             bypassed=bypassed,
             skip=skip,
         )
-        distinct.setdefault(phenotype.digest, encode(phenotype))
+        phenotype = replace(network, epochs=lengths[0] if lengths else None)
+        try:
+            distinct.setdefault(phenotype.digest, encode(phenotype, representation))
+        except GenomeError:
+            continue  # this representation has no such network
     return tuple(distinct.values())
 
 
@@ -81,8 +93,9 @@ def starter_multiply_adds_per_pixel(units: int, side: int, input_channels: int =
 
 
 @cache
-def cheapest_starter(units: int, side: int, input_channels: int = 32) -> float:
+def cheapest_starter(units: int, side: int, input_channels: int = 32, representation: str = "asym") -> float:
     """The least price of a starter in multiply-adds a pixel: no cost cap may be under it."""
     return min(
-        multiply_adds_per_pixel(genome.phenotype(), side, input_channels) for genome in starters(units)
+        multiply_adds_per_pixel(genome.phenotype(), side, input_channels)
+        for genome in starters(units, representation)
     )

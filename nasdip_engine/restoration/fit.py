@@ -33,6 +33,7 @@ class FitSettings:
 
     iterations: at most so many.  loss: "squared" or "absolute".  average_decay: the most of the moving
     average that is kept at an iteration.  jitter: standard deviation of the noise added to each input.
+    to_the_end: exactly `iterations`, whatever the held-out error does: the genome has chosen the length.
     """
 
     iterations: int
@@ -41,6 +42,7 @@ class FitSettings:
     average_decay: float
     jitter: float = 0.0
     check_every: int = CHECK_EVERY
+    to_the_end: bool = False
 
 
 @dataclass(frozen=True)
@@ -92,7 +94,8 @@ def fit(
     """Minimise the loss over the observations that are not held out; `report` is called each iteration.
 
     network: (1, C, H, W) -> (1, 3, H, W) in [0, 1].  held_out: bool (h, w).  Stops at `settings.iterations`,
-    or earlier when the held-out error has not fallen for max(300, half of the iterations so far).
+    or earlier, unless it is to go to the end, when the held-out error has not fallen for max(300, half of the
+    iterations so far).
     Raises DivergedError when the loss is not finite. Wall time decides nothing.
     """
     fitted = degradation.known & ~held_out
@@ -120,7 +123,8 @@ def fit(
             curve.append((iteration, seen))
             best.offer(iteration, error, average)
         report(Step(iteration, value, seen, average.picture))
-        if seen is not None and iteration - best.iteration >= max(_PATIENCE, iteration // 2):
+        patient = settings.to_the_end or iteration - best.iteration < max(_PATIENCE, iteration // 2)
+        if seen is not None and not patient:
             break
     return Fit(best.picture(), best.error, best.iteration, iteration, tuple(curve))
 

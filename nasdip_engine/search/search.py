@@ -70,6 +70,7 @@ def _network(text: str, crop: int, input_channels: int) -> tuple[str, float]:
     return phenotype.digest, multiply_adds_per_pixel(phenotype, crop, input_channels)
 
 
+@lru_cache(maxsize=65_536)
 def _memory(text: str, height: int, width: int, input_channels: int) -> float:
     """Modelled memory in MB of a fit at a size."""
     return cost(Genome.parse(text).phenotype(), height, width, input_channels).peak_bytes / 1e6
@@ -132,7 +133,11 @@ def _population(
 def first_generation(settings: SearchSettings, seeds: Seeds) -> Generation:
     """Generation 0: starters under the cost cap for their share of the slots, then uniform bits (3.2.1)."""
     wanted = int(settings.starter_share * settings.population + 0.5)
-    allowed = [genome for genome in starters(settings.units) if refusal(genome.text, settings) is None]
+    allowed = [
+        genome
+        for genome in starters(settings.units, settings.representation)
+        if refusal(genome.text, settings) is None
+    ]
     return _population(settings, seeds, 0, set(), allowed[:wanted])
 
 
@@ -199,7 +204,7 @@ def next_generation(
 def best_of(history: Sequence[Closed], settings: SearchSettings) -> list[Ranked]:
     """Every distinct network that has a fitness, best first: fitness, fewer multiply-adds, digest."""
     known: dict[str, Ranked] = {}
-    hand_made = _starter_digests(settings.units)
+    hand_made = _starter_digests(settings.units, settings.representation)
     for closed in history:
         for text, fitness in zip(closed.generation.genomes, closed.fitness, strict=True):
             if fitness > 0:
@@ -228,14 +233,14 @@ def finalists_of(
 
 
 @lru_cache(maxsize=16)
-def _starter_digests(units: int) -> frozenset[str]:
-    return frozenset(genome.phenotype().digest for genome in starters(units))
+def _starter_digests(units: int, representation: str) -> frozenset[str]:
+    return frozenset(genome.phenotype().digest for genome in starters(units, representation))
 
 
 def is_starter(genome_text: str) -> bool:
     """Whether a genome describes one of the hand-made networks.  Raises GenomeError, InvalidPhenotype."""
     genome = Genome.parse(genome_text)
-    return genome.phenotype().digest in _starter_digests(genome.units)
+    return genome.phenotype().digest in _starter_digests(genome.units, genome.representation)
 
 
 def evaluation_key(

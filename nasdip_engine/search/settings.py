@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import MISSING, asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, fields, replace
 from fractions import Fraction
 from types import MappingProxyType
 from typing import Any
@@ -16,11 +16,18 @@ from typing import Any
 from nasdip_engine.errors import SettingsError
 from nasdip_engine.genome.genome import MAX_UNITS, REPRESENTATIONS
 from nasdip_engine.genome.starters import cheapest_starter, starter_multiply_adds_per_pixel
+from nasdip_engine.search.presets import GPU_PRESETS, PRESETS
 from nasdip_engine.task import KERNELS, Task, TaskKind
 
-__all__ = ["PRESETS", "SearchSettings", "default_cost_cap", "describe", "settings_for"]
-
-_NEXT_RELEASE = "the preset 'paper' comes with the next release; choose one of "
+__all__ = [
+    "GPU_PRESETS",
+    "PRESETS",
+    "SearchSettings",
+    "default_cost_cap",
+    "describe",
+    "settings_for",
+    "task_for",
+]
 
 _RANGES: Mapping[str, tuple[float, float]] = MappingProxyType(
     {
@@ -47,10 +54,11 @@ _RANGES: Mapping[str, tuple[float, float]] = MappingProxyType(
 )
 _CHOICES: Mapping[str, tuple[Any, ...]] = MappingProxyType(
     {
-        "preset": ("preview", "balanced", "thorough"),
+        "preset": ("preview", "balanced", "thorough", "paper"),
         "representation": tuple(REPRESENTATIONS),
         "selection": ("rank", "fitness", "tournament"),
         "loss": ("squared", "absolute"),
+        "fitness": ("held-out", "lpips-observed"),
         "kernel": KERNELS,
         "precision": ("fp32",),
         "device_class": ("cpu",),
@@ -63,13 +71,16 @@ _CHOICES: Mapping[str, tuple[Any, ...]] = MappingProxyType(
 class SearchSettings:
     """One search's settings.  Raises SettingsError that names the field and what is allowed.
 
-    generations counts generation 0.  iterations is the length of a search fit, final_iterations the limit of
-    the final one, finalists the distinct networks that get one.  cost_cap is in forward multiply-adds for
-    each output pixel at the size of the crop, 0 for none.  memory_limit is in MB of modelled memory of one
-    fit.  crop is in output pixels a side.  redraw: draw
-    invalid, too expensive and already seen networks again, which the paper does not.  hold_out_share is the
-    part of the observations kept out of the loss; average_decay is of the averaged output; jitter is the
-    standard deviation of the noise added to z in each iteration.
+    representation and units say which genomes; generations counts generation 0.  iterations is the length of a
+    search fit, final_iterations the limit of the final one; genomes of a representation with lengths (asymt) say
+    both themselves.  finalists are the distinct networks that get a final fit.  cost_cap is in forward
+    multiply-adds for each output pixel at the size of the crop, 0 for none; memory_limit in MB of modelled memory
+    of one fit; crop in output pixels a side.  redraw: draw invalid, too expensive and already seen networks again,
+    which the paper does not.  hold_out_share is the part of the observations kept out of the loss, 0 (none) only
+    where fitness scores without them: fitness is "held-out" (PSNR on the observations held out) or the paper's
+    "lpips-observed" (eq. 6: LPIPS against the observation itself).  average_decay is of the averaged output, 0 for
+    the last output alone; jitter the standard deviation of the noise added to z in each iteration.  The paper's
+    value of each, and where it is printed, stand in `search.paper`.
     """
 
     preset: str
@@ -95,6 +106,7 @@ class SearchSettings:
     jitter: float = 0.0
     input_channels: int = 32
     hold_out_share: float = 0.05
+    fitness: str = "held-out"
     kernel: str = "bicubic"
     precision: str = "fp32"
     threads: int = 1
@@ -105,6 +117,8 @@ class SearchSettings:
             value = getattr(self, field.name)
             if field.name in _CHOICES:
                 _check_choice(field.name, value)
+            elif field.name == "hold_out_share" and self.fitness == "lpips-observed" and _is_zero(value):
+                object.__setattr__(self, field.name, 0.0)
             else:
                 object.__setattr__(self, field.name, _checked_number(field.name, value, field.type == "int"))
 
@@ -117,6 +131,16 @@ class SearchSettings:
     def culled(self) -> int:
         """How many of the worst don't breed; one individual always may."""
         return min(_at_least_one(self.cull_share, self.population), self.population - 1)
+
+    @property
+    def longest_search_fit(self) -> int:
+        """Iterations of a search fit, at most: `iterations`, or the largest T that a genome can ask for."""
+        return max(REPRESENTATIONS[self.representation].lengths, default=self.iterations)
+
+    @property
+    def longest_final_fit(self) -> int:
+        """Iterations of a final fit, at most: `final_iterations`, or the largest T that a genome can ask for."""
+        return max(REPRESENTATIONS[self.representation].lengths, default=self.final_iterations)
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -135,8 +159,14 @@ class SearchSettings:
         return cls(**value)
 
     def evaluation(self) -> dict[str, Any]:
-        """The part that one fitness depends on, and nothing else: what belongs into its key."""
-        return {name: getattr(self, name) for name in _EVALUATION}
+        """The part that one fitness depends on, and nothing else: what belongs into its key.
+
+        A setting that is younger than keys which are kept enters only where it is not the default, so that
+        those keys, and what an owner excluded by them, stand.
+        """
+        return {name: getattr(self, name) for name in _EVALUATION} | {
+            name: getattr(self, name) for name, default in _YOUNGER.items() if getattr(self, name) != default
+        }
 
 
 _EVALUATION = (
@@ -152,16 +182,19 @@ _EVALUATION = (
     "precision",
     "threads",
 )
+_YOUNGER: Mapping[str, Any] = MappingProxyType({"fitness": "held-out"})
 
 
 def _at_least_one(share: float, population: int) -> int:
     return max(1, math.ceil(Fraction(str(share)) * population))  # in floats 7 % of 100 is over 7
 
 
+def _is_zero(value: Any) -> bool:
+    return not isinstance(value, bool) and isinstance(value, int | float) and value == 0
+
+
 def _check_choice(name: str, value: Any) -> None:
     allowed = _CHOICES[name]
-    if name == "preset" and value == "paper":
-        raise SettingsError(_NEXT_RELEASE + ", ".join(allowed), field=name)
     if not any(value is choice or (isinstance(value, str) and value == choice) for choice in allowed):
         listed = ", ".join(str(choice) for choice in allowed)
         raise SettingsError(f"{name} is {value!r}; allowed: {listed}", field=name)
@@ -177,94 +210,86 @@ def _checked_number(name: str, value: Any, whole: bool) -> int | float:
     return value if whole else float(value)
 
 
-# Iterations, widths and shares were tuned by benchmarks (docs/benchmarks.md); the caps are multiples of
-# the 16-filter starter's price.  Fields that are not named have the defaults above.
-PRESETS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
-    {
-        "preview": MappingProxyType(
-            {
-                "population": 12,
-                "generations": 3,
-                "iterations": 150,
-                "final_iterations": 700,
-                "finalists": 2,
-                "crop": 128,
-                "starter_share": 0.33,
-            }
-        ),
-        "balanced": MappingProxyType(
-            {
-                "population": 24,
-                "generations": 5,
-                "iterations": 300,
-                "final_iterations": 1500,
-                "finalists": 2,
-                "crop": 128,
-                "starter_share": 0.33,
-            }
-        ),
-        "thorough": MappingProxyType(
-            {
-                "population": 48,
-                "generations": 10,
-                "iterations": 600,
-                "final_iterations": 3000,
-                "finalists": 2,
-                "crop": 128,
-                "starter_share": 0.25,
-            }
-        ),
-    }
-)
 _CAP_IN_STARTERS = {"preview": 4.5, "balanced": 4.5, "thorough": 6}
 _LEARNING_RATES = {TaskKind.INPAINT: 0.02}  # a hole gains from larger steps, noise and enlarging lose by them
 
 
 def default_cost_cap(preset: str, units: int, crop: int, input_channels: int) -> int:
-    """The cap of a preset in multiply-adds a pixel: so many times the price of the 16-filter starter."""
+    """The cap of a preset in multiply-adds a pixel: so many times the price of the 16-filter starter.
+
+    Every representation has that starter, and of each at least 7 % of uniformly drawn genomes lie under the cap of
+    a preview (docs/results/genomes.md), so a place that is drawn up to a hundred times is filled.
+    """
     price = starter_multiply_adds_per_pixel(units, crop, input_channels)
     return round(_CAP_IN_STARTERS[preset] * price)
 
 
-def settings_for(preset: str, task: Task, overrides: Mapping[str, Any] | None = None) -> SearchSettings:
-    """A preset's settings for a task, with some of them set by hand.
+def task_for(preset: str, task: Task, kernel: str | None = None) -> Task:
+    """The task as a preset sees it: the one place where a kernel that nobody named is decided.
 
-    The learning rate depends on the task.  The task's kernel is the settings' kernel; another one in overrides
-    is refused.  iterations given without
-    final_iterations keeps the preset's ratio of the two.  The cost cap follows the units, the crop and the
-    input channels unless given.  Raises SettingsError naming the field.
+    kernel: the reduction D of eq. 5 that UPSCALE assumes, where a user names one; None for the preset's: bilinear
+    in "paper", else the task's own.  Raises SettingsError naming the field.
+    """
+    _check_choice("preset", preset)
+    named = PRESETS[preset].get("kernel", task.kernel) if kernel is None else kernel
+    return replace(task, kernel=named)
+
+
+def settings_for(preset: str, task: Task, overrides: Mapping[str, Any] | None = None) -> SearchSettings:
+    """A preset's settings for a task (`task_for`), with some of them set by hand.
+
+    The learning rate depends on the task but in "paper", which prints one.  The task's kernel is the settings'
+    kernel; another one in overrides is refused.  iterations given without final_iterations keeps the preset's
+    ratio of the two.  The cost cap follows the units, the crop and the input channels unless given or the preset
+    has one.  Raises SettingsError naming the field.
     """
     _check_choice("preset", preset)
     given = dict(overrides or {})
-    settable = {field.name for field in fields(SearchSettings)} - {"preset"}
-    for name in given:
-        if name not in settable:
-            listed = ", ".join(sorted(settable))
-            raise SettingsError(f"setting {name!r} is unknown; known: {listed}", field=name)
-    if given.get("kernel", task.kernel) != task.kernel:
-        raise SettingsError(
-            f"kernel is {given['kernel']!r} but the task assumes {task.kernel!r}; set it in the task",
-            field="kernel",
-        )
+    _check_names(given)
     base = PRESETS[preset]
-    values: dict[str, Any] = {**base, "preset": preset, "kernel": task.kernel, "cost_cap": 0}
+    _check_kernel(preset, task, given)
+    values: dict[str, Any] = {"cost_cap": 0, **base, "preset": preset, "kernel": task.kernel}
     if task.kind in _LEARNING_RATES:
-        values["learning_rate"] = _LEARNING_RATES[task.kind]
+        values["learning_rate"] = base.get("learning_rate", _LEARNING_RATES[task.kind])
     values |= given
     settings = SearchSettings(**values)
     if "iterations" in given and "final_iterations" not in given:
         scaled = round(given["iterations"] * base["final_iterations"] / base["iterations"])
         values["final_iterations"] = min(scaled, int(_RANGES["final_iterations"][1]))
-    if "cost_cap" not in given:
+    if "cost_cap" not in given and "cost_cap" not in base:
         values["cost_cap"] = default_cost_cap(preset, settings.units, settings.crop, settings.input_channels)
     settings = SearchSettings(**values)
     _check_cap(settings)
     return settings
 
 
+def _check_names(given: Mapping[str, Any]) -> None:
+    settable = {field.name for field in fields(SearchSettings)} - {"preset"}
+    for name in given:
+        if name not in settable:
+            listed = ", ".join(sorted(settable))
+            raise SettingsError(f"setting {name!r} is unknown; known: {listed}", field=name)
+
+
+def _check_kernel(preset: str, task: Task, given: Mapping[str, Any]) -> None:
+    """Refuse settings whose kernel is not the task's, and a preset that prints one for a task with another."""
+    if given.get("kernel", task.kernel) != task.kernel:
+        raise SettingsError(
+            f"kernel is {given['kernel']!r} but the task assumes {task.kernel!r}; set it in the task",
+            field="kernel",
+        )
+    printed = PRESETS[preset].get("kernel", task.kernel)
+    if task.kind is TaskKind.UPSCALE and task.kernel != printed and "kernel" not in given:
+        raise SettingsError(
+            f"the preset {preset!r} reduces with the kernel {printed!r}, the task with {task.kernel!r}; "
+            f"make the task with task_for, or set kernel to {task.kernel!r} in the settings too",
+            field="kernel",
+        )
+
+
 def _check_cap(settings: SearchSettings) -> None:
     """Refuse a cap under which no starter is admitted: a search would draw in vain for every place."""
-    least = cheapest_starter(settings.units, settings.crop, settings.input_channels)
+    least = cheapest_starter(settings.units, settings.crop, settings.input_channels, settings.representation)
     if settings.redraw and 0 < settings.cost_cap < least:
         raise SettingsError(
             f"cost_cap is {settings.cost_cap}; with these units and this crop it must be 0 (none) or at least "
@@ -276,16 +301,17 @@ def _check_cap(settings: SearchSettings) -> None:
 def describe(settings: SearchSettings, final_pixels: int = 256 * 256) -> dict[str, int]:
     """What a search costs at most, known beforehand, in the units of reports.
 
-    final_pixels: output pixels of the final fit.  Every evaluation is counted as if no network came twice
-    and every final fit as if it ran to its limit.
+    final_pixels: output pixels of the final fit; a search frame never has more.  Every evaluation is counted as
+    if no network came twice, as long as its representation lets it train, and every final fit as if it ran to its
+    limit.
     """
     evaluations = settings.population + (settings.generations - 1) * (settings.population - settings.elites)
-    search = evaluations * settings.iterations
-    final = settings.finalists * settings.final_iterations
+    search = evaluations * settings.longest_search_fit
+    final = settings.finalists * settings.longest_final_fit
     return {
         "evaluations": evaluations,
         "iterations": search + final,
-        "iterations_x_pixels": search * settings.crop**2 + final * final_pixels,
+        "iterations_x_pixels": search * min(settings.crop**2, final_pixels) + final * final_pixels,
         "search_iterations": search,
         "final_iterations": final,
     }

@@ -17,6 +17,7 @@ from PIL import Image
 
 from nasdip_engine.errors import GenomeError, MaskError, PictureError, SettingsError
 from nasdip_engine.evaluation import Kind, Progress, Request, evaluate, pixel_digest
+from nasdip_engine.genome.cost import cost
 from nasdip_engine.genome.genome import Genome, encode
 from nasdip_engine.genome.phenotype import Phenotype, Stage
 from nasdip_engine.genome.starters import starters
@@ -128,6 +129,32 @@ def test_genomes_of_one_phenotype_have_one_fitness(tmp_path: Path) -> None:
     assert twin.text != plain.text
     one, other = (outcome(request(tmp_path, genome=genome.text)) for genome in (plain, twin))
     assert one == other
+
+
+@pytest.mark.parametrize("kind", [Kind.EVALUATE, Kind.FINISH])
+def test_a_genome_that_says_its_length_is_trained_exactly_as_long(tmp_path: Path, kind: Kind) -> None:
+    network = Phenotype(1, (Stage(1, 1),), (Stage(1, 1),), (), epochs=500)
+    signs: list[Progress] = []
+    asked = request(
+        tmp_path,
+        kind,
+        genome=encode(network, "asymt").text,
+        output=str(tmp_path / "output.npy"),
+        settings=settings(Task(TaskKind.DENOISE), units=1, representation="asymt"),
+    )
+    found = evaluate(asked, lambda sign: signs.append(Progress(**sign)))
+    assert found["iterations"] == len(signs) == 500
+    assert {sign["of"] for sign in signs} == {500}
+    price = cost(network, SIDE, SIDE, 8).multiply_adds
+    assert found["multiply_adds"] == 500 * price
+
+
+def test_a_symmetric_genome_is_fitted_like_any_other(tmp_path: Path) -> None:
+    symmetric = settings(Task(TaskKind.DENOISE), representation="sym")
+    genome = starters(2, "sym")[0]
+    found = outcome(request(tmp_path, genome=genome.text, settings=symmetric))
+    twin = encode(genome.phenotype())  # the same network, written asymmetrically
+    assert found == outcome(request(tmp_path, genome=twin.text))
 
 
 def test_seed_and_picture_matter(tmp_path: Path) -> None:

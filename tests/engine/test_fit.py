@@ -127,6 +127,14 @@ def test_patience_is_300_iterations_or_half_of_those_so_far() -> None:
     assert (found.best_iteration, found.iterations) == (1000, 2000)
 
 
+def test_a_fit_of_a_chosen_length_goes_to_its_end() -> None:
+    """NAS-DIP-T: the genome says how many iterations, so no held-out error ends it before."""
+    early = [0.5] + [0.6] * 2000
+    found = run(flat_degradation(0), Scripted(early), iterations=500, average_decay=0.0, to_the_end=True)
+    assert found.iterations == 500
+    assert found.best_iteration < 200
+
+
 def test_a_fit_that_still_falls_says_so() -> None:
     falling = [0.9 - 0.01 * iteration for iteration in range(60)]
     found = run(flat_degradation(0), Scripted(falling), iterations=60, average_decay=0.0)

@@ -7,6 +7,7 @@ from itertools import product
 
 import pytest
 from hypothesis import given
+from hypothesis import strategies as st
 
 from nasdip_engine.errors import GenomeError, InvalidPhenotype
 from nasdip_engine.genome.genome import REPRESENTATIONS, Genome, genome_length
@@ -18,12 +19,17 @@ from tests.engine.strategies import genomes
 @pytest.mark.parametrize(("units", "length"), [(1, 18), (5, 170), (6, 228), (8, 368)])
 def test_a_genome_has_as_many_bits_as_the_paper_says(units: int, length: int) -> None:
     assert genome_length(units) == length == units * (14 + 4 * units)
+    assert genome_length(units, "asymt") == length + 2
+    assert genome_length(units, "sym") == 10 * units
 
 
-@given(genomes())
-def test_text_form_round_trips(genome: Genome) -> None:
+@pytest.mark.parametrize("representation", REPRESENTATIONS)
+@given(data=st.data())
+def test_text_form_round_trips(representation: str, data: st.DataObject) -> None:
+    genome = data.draw(genomes(representation=representation))
     assert Genome.parse(genome.text) == genome
     name, units, digits = genome.text.split(":")
+    assert len(digits) == -(-len(genome.bits) // 4)
     assert Genome.parse(f"{name}:{units}:{digits.upper()}") == genome
 
 
@@ -49,7 +55,12 @@ def test_skip_group_i_of_unit_n_leads_to_decoder_i() -> None:
     [
         ("", "can't be read"),
         ("bogus:5:00", "'bogus' is unknown"),
-        ("sym:5:0", "'sym' is unknown"),
+        ("sym:5:0", "50 bits, so 13 digits"),
+        ("sym:5:4000000000000", "padding must be 0"),
+        ("asymt:5:0", "172 bits, so 43 digits"),
+        ("asym.2:5:0", "'asym.2' is unknown"),
+        ("symt:5:0", "known: asym, asymt, sym"),
+        ("sym:9:0", "allowed is 1 to 8"),
         ("asym:0:0", "allowed is 1 to 8"),
         ("asym:9:0", "allowed is 1 to 8"),
         ("asym:1:1234", "so 5 digits"),

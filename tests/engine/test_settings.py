@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nasdip_engine.errors import InvalidInput, NasDipError, SettingsError
+from nasdip_engine.genome.genome import REPRESENTATIONS
 from nasdip_engine.genome.starters import cheapest_starter, starter_multiply_adds_per_pixel
 from nasdip_engine.search.settings import PRESETS, SearchSettings, describe, settings_for
 from nasdip_engine.seeding import SEED_LIMIT, Seeds, generator
@@ -18,9 +19,10 @@ from nasdip_engine.task import Task, TaskKind
 DENOISE = Task(TaskKind.DENOISE)
 
 
+@pytest.mark.parametrize("representation", REPRESENTATIONS)
 @pytest.mark.parametrize("preset", PRESETS)
-def test_settings_round_trip_as_json(preset: str) -> None:
-    settings = settings_for(preset, DENOISE)
+def test_settings_round_trip_as_json(preset: str, representation: str) -> None:
+    settings = settings_for(preset, DENOISE, {"representation": representation})
     assert SearchSettings.from_json(json.loads(json.dumps(settings.to_json()))) == settings
 
 
@@ -50,9 +52,11 @@ def test_settings_round_trip_as_json(preset: str) -> None:
         ("threads", 2, "1 to 1"),
         ("selection", "best", "rank, fitness, tournament"),
         ("loss", "huber", "squared, absolute"),
+        ("fitness", "lpips", "held-out, lpips-observed"),
+        ("hold_out_share", 0, "0.01 to 0.15"),
         ("precision", "bf16", "fp32"),
         ("device_class", "cuda", "cpu"),
-        ("representation", "sym", "asym"),
+        ("representation", "asymmetric", "asym, asymt, sym"),
         ("redraw", 1, "True, False"),
         ("preset", "preview", "is unknown"),
         ("populaton", 8, "is unknown"),
@@ -79,14 +83,8 @@ def test_stored_settings_must_be_complete() -> None:
         SearchSettings.from_json({**stored, "colour": 3})
 
 
-def test_the_paper_preset_comes_with_the_next_release() -> None:
-    with pytest.raises(SettingsError, match="comes with the next release") as refused:
-        settings_for("paper", DENOISE)
-    assert refused.value.field == "preset"
-
-
 def test_an_unknown_preset_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(SettingsError, match="preview, balanced, thorough"):
+    with pytest.raises(SettingsError, match="preview, balanced, thorough, paper"):
         settings_for("fast", DENOISE)
 
 
@@ -118,9 +116,25 @@ def test_a_cap_that_admits_no_starter_is_refused_unless_nothing_is_drawn_again()
     assert settings_for("preview", DENOISE, {"cost_cap": 1, "redraw": False}).cost_cap == 1
 
 
+def test_nothing_may_be_held_out_only_where_the_fitness_does_not_need_it() -> None:
+    observed = settings_for("preview", DENOISE, {"fitness": "lpips-observed", "hold_out_share": 0})
+    assert observed.hold_out_share == 0.0
+    assert SearchSettings.from_json(json.loads(json.dumps(observed.to_json()))) == observed
+    for share in (False, 0.005, "0"):
+        with pytest.raises(SettingsError, match="hold_out_share"):
+            settings_for("preview", DENOISE, {"fitness": "lpips-observed", "hold_out_share": share})
+
+
+def test_the_fitness_is_part_of_what_a_fitness_depends_on_and_leaves_kept_keys_alone() -> None:
+    base = settings_for("preview", DENOISE)
+    assert "fitness" not in base.evaluation()  # keys made before there was a choice stand
+    observed = settings_for("preview", DENOISE, {"fitness": "lpips-observed"})
+    assert observed.evaluation() == {**base.evaluation(), "fitness": "lpips-observed"}
+
+
 def test_settings_of_an_older_version_have_the_defaults_for_what_it_did_not_know() -> None:
     kept = settings_for("preview", DENOISE).to_json()
-    del kept["memory_limit"]
+    del kept["memory_limit"], kept["fitness"]
     assert SearchSettings.from_json(kept) == settings_for("preview", DENOISE)
 
 
@@ -146,10 +160,19 @@ def test_cost_is_known_beforehand() -> None:
             "crop": 64,
         },
     )
-    cost = describe(settings, final_pixels=100)
+    cost = describe(settings, final_pixels=100 * 100)
     assert cost["evaluations"] == 40 + 2 * 38  # two elites pass and are not trained again
     assert cost["iterations"] == 1160 + 100
-    assert cost["iterations_x_pixels"] == 1160 * 64**2 + 100 * 100
+    assert cost["iterations_x_pixels"] == 1160 * 64**2 + 100 * 100 * 100
+    small = describe(settings, final_pixels=32 * 32)  # a picture under the crop is searched whole
+    assert small["iterations_x_pixels"] == (1160 + 100) * 32**2
+
+
+def test_cost_counts_the_longest_training_that_genomes_can_ask_for() -> None:
+    settings = settings_for("preview", DENOISE, {"representation": "asymt"})
+    cost = describe(settings)
+    assert cost["search_iterations"] == cost["evaluations"] * 3500
+    assert cost["final_iterations"] == settings.finalists * 3500
 
 
 def test_settings_that_decide_no_fitness_are_in_no_key() -> None:

@@ -93,7 +93,12 @@ def test_the_drawn_mask_is_used_where_none_is_named(
         ({"task": "upscale", "factor": 9}, "factor"),
         ({"task": "upscale", "factor": 1}, "factor"),
         ({"task": "upscale", "factor": 0}, "factor"),
-        ({"preset": "paper"}, "preset"),
+        ({"settings": {"representation": "asymmetric"}}, "settings.representation"),
+        ({"settings": {"representation": ["sym"]}}, "settings.representation"),
+        ({"settings": {"units": 9}}, "settings.units"),
+        ({"settings": {"units": "5"}}, "settings.units"),
+        ({"settings": {"fitness": "lpips"}}, "settings.fitness"),
+        ({"task": "upscale", "settings": {"kernel": "nearest"}}, "settings.kernel"),
         ({"preset": "instant"}, "preset"),
         ({"seed": -1}, "seed"),
         ({"seed": 2**31}, "seed"),
@@ -114,14 +119,6 @@ def test_what_is_wrong_is_named(
 ) -> None:
     refused(api(alice)("POST", "jobs", order(picture) | change), 422, field)
     assert not Job.objects.exists()
-
-
-def test_the_paper_preset_says_when_it_comes(
-    alice: User, api: Callable[[User], Api], picture: Picture
-) -> None:
-    assert (
-        "next release" in refused(api(alice)("POST", "jobs", order(picture, preset="paper")), 422)["detail"]
-    )
 
 
 @pytest.mark.parametrize(

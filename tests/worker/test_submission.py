@@ -39,7 +39,7 @@ def test_a_job_holds_every_setting_and_seed(job: Job) -> None:
         ({"factor": 3}, "factor"),
         ({"task": "upscale", "factor": 9}, "factor"),
         ({"task": "sharpen"}, "task"),
-        ({"preset": "paper"}, "preset"),
+        ({"preset": "instant"}, "preset"),
         ({"overrides": {"population": 1}}, "population"),
         ({"overrides": {"colour": 1}}, "colour"),
         ({"task": "inpaint"}, "mask"),

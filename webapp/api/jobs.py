@@ -17,7 +17,7 @@ from ninja import Header, Query, Router, Status
 from pydantic import Field
 
 from nasdip_engine.errors import InvalidInput, MaskError, PictureError, SettingsError
-from nasdip_engine.search.settings import settings_for
+from nasdip_engine.search.settings import settings_for, task_for
 from nasdip_engine.task import Task, TaskKind
 from webapp.api.problems import ProblemError
 from webapp.api.schemas import PRINTABLE, EventsOut, JobIn, JobListOut, JobOut, JobRef, ProblemOut, TaskName
@@ -124,7 +124,7 @@ def _submit(owner: User, order: JobIn, key: str | None) -> Job:
     factor = 1
     if order.task == TaskKind.UPSCALE:
         factor = DEFAULT_FACTOR if order.factor is None else order.factor
-    task = Task(TaskKind(order.task), factor)
+    task = task_for(order.preset, Task(TaskKind(order.task), factor), order.settings.get("kernel"))
     resolved = settings_for(order.preset, task, order.settings).to_json()
     upload = _uploaded_mask(owner, order)
     content = _mask(picture, upload, order)

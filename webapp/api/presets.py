@@ -11,13 +11,13 @@ from ninja import Query, Router
 
 from nasdip_engine.errors import PictureError
 from nasdip_engine.framing import LARGEST_SIDE, final_frame
-from nasdip_engine.search.settings import PRESETS, SearchSettings, describe, settings_for
+from nasdip_engine.search.settings import SearchSettings, describe, settings_for, task_for
 from nasdip_engine.task import Task, TaskKind
 from webapp.api.problems import ProblemError
 from webapp.api.schemas import PresetsOut, ProblemOut, TaskName
 from webapp.pictures.models import Picture
 from webapp.restorations.access import picture_for
-from webapp.restorations.estimates import seconds_for
+from webapp.restorations.estimates import offered_presets, seconds_for
 
 __all__ = ["router"]
 
@@ -27,6 +27,7 @@ GOOD_FOR = {
     "preview": "A first look: whether the method suits this picture.",
     "balanced": "The usual choice: a real search, and a result to keep.",
     "thorough": "For a picture that matters: the widest search and the longest final fit.",
+    "paper": "The protocol of the NAS-DIP paper as printed, for comparing with it.",
 }
 DEFAULT_SIDE = 256
 
@@ -38,11 +39,15 @@ def list_presets(
     task: TaskName = "denoise",
     factor: Annotated[int | None, Query(ge=2, le=8)] = None,
 ) -> dict[str, Any]:
-    """The presets with their cost for a picture (256 x 256 pixels where none is named) and a task."""
+    """The presets with their cost for a picture (256 x 256 pixels where none is named) and a task.
+
+    Those that the workers which are up can carry: the paper's own protocol only beside one with a GPU.
+    """
     asked = Task(TaskKind(task), (factor or 4) if task == TaskKind.UPSCALE else 1)
     row = picture_for(request.auth, picture) if picture else None
     pixels = _final_pixels(row, asked)
-    return {"presets": [_preset(name, settings_for(name, asked), pixels) for name in PRESETS]}
+    told = [_preset(name, settings_for(name, task_for(name, asked)), pixels) for name in offered_presets()]
+    return {"presets": told}
 
 
 def _final_pixels(picture: Picture | None, task: Task) -> int:

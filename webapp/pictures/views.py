@@ -15,11 +15,11 @@ from django.urls import reverse
 from django.views.decorators.http import require_safe
 
 from nasdip_engine.picture import LIMIT_BYTES
-from nasdip_engine.search.settings import PRESETS
 from nasdip_engine.task import Task, TaskKind
 from webapp.pictures.models import Picture, PictureKind
 from webapp.pictures.sizes import FACTORS, LIMITS, refusal
 from webapp.restorations.access import picture_for, pictures_of
+from webapp.restorations.estimates import offered_presets
 from webapp.restorations.words import TASK_WORDS
 
 __all__ = ["compose", "landing", "new"]
@@ -162,7 +162,7 @@ def compose(request: HttpRequest, picture_id: UUID) -> HttpResponse:
             "picture": picture,
             "tasks": choices,
             "chosen_task": asked if asked in possible else possible[0],
-            "presets": [str(name) for name in PRESETS],
+            "presets": offered_presets(),
             "factors": factors(picture, request.GET.get("factor", "")),
             "limits": LIMITS,
             "job_template": reverse("job", args=[PLACEHOLDER]),

@@ -10,13 +10,13 @@ from typing import Any
 from django.db.models import Count, Sum
 
 from nasdip_engine.genome.starters import starter_multiply_adds_per_pixel
-from nasdip_engine.search.settings import SearchSettings, describe
+from nasdip_engine.search.settings import GPU_PRESETS, PRESETS, SearchSettings, describe
 from webapp.restorations.models import Generation, Job, WorkItem
 from webapp.restorations.plan import Plan
 from webapp.restorations.states import ItemKind, ItemState, JobState
 from webapp.restorations.workers import alive
 
-__all__ = ["guess", "pixels_of", "rate", "seconds_for", "seconds_left", "slots"]
+__all__ = ["guess", "offered_presets", "pixels_of", "rate", "seconds_for", "seconds_left", "slots"]
 
 USUAL_RATE = 6e9
 """Forward multiply-adds x iterations a second of one core: a first guess, before anything was measured."""
@@ -36,6 +36,12 @@ def pixels_of(job: Job, which: str) -> tuple[int, int]:
 def slots() -> int:
     """Evaluations at once on the workers that are up; 1 where none is."""
     return alive().aggregate(total=Sum("slots"))["total"] or 1
+
+
+def offered_presets() -> list[str]:
+    """What pages offer: presets for GPUs only while a worker with one is up; a request may name any of them."""
+    with_gpu = alive().exclude(device="cpu").exists()
+    return [preset for preset in PRESETS if with_gpu or preset not in GPU_PRESETS]
 
 
 def rate(device_class: str = "cpu") -> float | None:
@@ -81,7 +87,7 @@ def seconds_left(job: Job) -> float | None:
     each = sum(row["seconds"] for row in spent) / len(spent)
     per_step = sum(row["seconds"] / row["iterations"] / row["pixels"] for row in spent) / len(spent)
     final_height, final_width = pixels_of(job, "final")
-    one_final = per_step * plan.settings.final_iterations * final_height * final_width
+    one_final = per_step * plan.settings.longest_final_fit * final_height * final_width
     at_once = slots()
     if job.state == JobState.FINISHING:
         open_fits = items.filter(

@@ -13,7 +13,7 @@ from PIL import Image
 
 from nasdip_engine.errors import MaskError, PictureError
 from nasdip_engine.framing import final_frame
-from nasdip_engine.search.settings import settings_for
+from nasdip_engine.search.settings import settings_for, task_for
 from nasdip_engine.seeding import Seeds
 from nasdip_engine.task import Task
 from webapp.pictures import storage
@@ -57,6 +57,7 @@ def submit(
     if picture.owner_id != owner.pk or picture.kind != PictureKind.PICTURE:
         raise PictureError("this is not one of your pictures", field="picture")
     asked = Task(task, factor)  # type: ignore[arg-type]  # the text is checked by Task itself
+    asked = task_for(preset, asked, (overrides or {}).get("kernel"))
     settings = settings_for(preset, asked, overrides)
     seeds = Seeds.from_seed(seed)
     known = None if mask_digest is None else _known(mask_digest)

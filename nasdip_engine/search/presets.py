@@ -1,0 +1,54 @@
+"""Presets: sets of numbers with a cost known beforehand.  Data alone; `settings.settings_for` makes settings of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
+from nasdip_engine.search.paper import PAPER
+
+__all__ = ["GPU_PRESETS", "PRESETS"]
+
+# Iterations, widths and shares were tuned by benchmarks (docs/benchmarks.md).  Fields that are not named have the
+# defaults of SearchSettings; cost caps and learning rates follow the task and the crop (settings_for).
+PRESETS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
+    {
+        "preview": MappingProxyType(
+            {
+                "population": 12,
+                "generations": 3,
+                "iterations": 150,
+                "final_iterations": 700,
+                "finalists": 2,
+                "crop": 128,
+                "starter_share": 0.33,
+            }
+        ),
+        "balanced": MappingProxyType(
+            {
+                "population": 24,
+                "generations": 5,
+                "iterations": 300,
+                "final_iterations": 1500,
+                "finalists": 2,
+                "crop": 128,
+                "starter_share": 0.33,
+            }
+        ),
+        "thorough": MappingProxyType(
+            {
+                "population": 48,
+                "generations": 10,
+                "iterations": 600,
+                "final_iterations": 3000,
+                "finalists": 2,
+                "crop": 128,
+                "starter_share": 0.25,
+            }
+        ),
+        "paper": MappingProxyType({name: printed.value for name, printed in PAPER.items()}),
+    }
+)
+GPU_PRESETS = frozenset({"paper"})
+"""Presets that nobody should start without a GPU: weeks of a processor's cores."""
