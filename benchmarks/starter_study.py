@@ -19,6 +19,7 @@ from nasdip_engine.genome.phenotype import Phenotype
 from nasdip_engine.genome.starters import starters
 from nasdip_engine.local import LocalSearch
 from nasdip_engine.local_run import true_scores
+from nasdip_engine.picture import Form
 from nasdip_engine.question import Question
 from nasdip_engine.search.settings import settings_for
 from nasdip_engine.seeding import Seeds
@@ -32,7 +33,7 @@ def question(case: Case, **overrides: Any) -> Question:
     final = final_frame(case.observation, case.mask, task)
     return Question(
         upload=case.observation,
-        icc=None,
+        form=Form(),
         mask=case.mask,
         task=task,
         settings=settings,

@@ -12,9 +12,10 @@ from django.db import InterfaceError, OperationalError
 from PIL import Image
 
 from gpu_worker.opening import read_known, read_pixels
+from nasdip_engine.bit_depth import Samples, at_depth, quantised
 from nasdip_engine.evaluation import pixel_digest
 from nasdip_engine.framing import Frame, paste
-from nasdip_engine.picture import encode_png
+from nasdip_engine.picture import Form, encode_png, read_png
 from webapp.architectures import discovery
 from webapp.restorations import files, finals, generations
 from webapp.restorations.leases import Lease
@@ -42,10 +43,10 @@ def preview_of(lease: Lease, outcome: dict[str, Any]) -> str:
     if lease.kind is not ItemKind.EVALUATE or not generations.is_best(lease.job_id, outcome["fitness"]):
         return ""
     average = np.load(lease.request["output"], allow_pickle=False)
-    pixels = np.rint(np.clip(average, 0, 1) * 255).astype(np.uint8)
+    pixels = quantised(average, 8)
     if lease.request["mask"]:
         known = read_known(lease.request["mask"])
-        pixels[known] = read_pixels(lease.request["picture"])[known]
+        pixels[known] = at_depth(read_pixels(lease.request["picture"]), 8)[known]
     image = Image.fromarray(pixels)
     image.thumbnail((PREVIEW_SIDE, PREVIEW_SIDE), Image.Resampling.BOX)
     return files.keep(lease.job_id, encode_png(np.asarray(image)))
@@ -60,10 +61,10 @@ def keep_files(lease: Lease, outcome: dict[str, Any]) -> dict[str, Any]:
     if lease.kind is ItemKind.FINISH and outcome["reason"] is None:
         return outcome | {"array": files.keep(lease.job_id, Path(output).read_bytes())}
     if lease.kind in (ItemKind.BASELINE, ItemKind.COMBINE):
-        pixels, icc = _whole(lease, output)
+        pixels, form = _whole(lease, output)
         name = "result" if lease.kind is ItemKind.COMBINE else "picture"
         return outcome | {
-            name: files.keep(lease.job_id, encode_png(pixels, icc=icc)),
+            name: files.keep(lease.job_id, form.encode(pixels)),
             "digest": pixel_digest(pixels),
         }
     return outcome
@@ -106,14 +107,13 @@ def clear(lease: Lease) -> None:
         Path(lease.request["output"]).unlink(missing_ok=True)
 
 
-def _whole(lease: Lease, output: str) -> tuple[Any, bytes | None]:
-    """The whole picture, uint8 (H, W, 3), from the restored frame; and the upload's colour profile."""
+def _whole(lease: Lease, output: str) -> tuple[Samples, Form]:
+    """The whole picture, (H, W, 3) of the result's depth, from the restored frame; and what it keeps of the upload."""
     asked = lease.request["paste"]
     restored = read_pixels(output)
-    upload = read_pixels(asked["upload"])
-    with Image.open(asked["upload"], formats=("PNG",)) as image:
-        icc = image.info.get("icc_profile")
+    upload = read_png(Path(asked["upload"]))
+    form = upload.form()
     known = read_known(asked["upload_mask"]) if asked["upload_mask"] else None
     described = asked["frame"]
     frame = Frame(read_pixels(lease.request["picture"]), None, tuple(described["box"]), described["scale"])
-    return paste(upload, known, frame, restored), icc
+    return form.finished(paste(upload.pixels, known, frame, restored)), form

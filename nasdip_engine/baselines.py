@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
 
+from nasdip_engine.bit_depth import Samples, in_unit_range
 from nasdip_engine.errors import SettingsError
 from nasdip_engine.restoration.degradation import Degradation, degradation_for, held_out_error, held_out_set
 from nasdip_engine.restoration.fitness import held_out_psnr
@@ -38,10 +39,10 @@ FloatArray = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Baseline:
-    """picture: uint8 (H, W, 3), from every observation.  held_out_psnr: in dB, of one made without them."""
+    """picture: uint8 or uint16 (H, W, 3), from every observation.  held_out_psnr: in dB, of one made without them."""
 
     method: str
-    picture: NDArray[np.uint8]
+    picture: Samples
     held_out_psnr: float
 
 
@@ -56,17 +57,19 @@ def baseline_method(task: Task, to_fill: int) -> str:
 
 def baseline(
     task: Task,
-    pixels: NDArray[np.uint8],
+    pixels: Samples,
     mask: NDArray[np.bool_] | None,
     *,
     hold_out_share: float,
     evaluation_seed: int,
     method: str | None = None,
+    bit_depth: int | None = None,
     alive: Callable[[], None],
 ) -> Baseline:
     """The reference restoration of one frame.
 
-    pixels: uint8 (h, w, 3).  mask: bool (h, w), True = known, or None.  method: the task's own if None.
+    pixels: uint8 or uint16 (h, w, 3).  mask: bool (h, w), True = known, or None.  method: the task's own if
+    None.  bit_depth: of the picture, that of the pixels if None.
     `alive` is called between the steps.  Raises SettingsError for a method that is not of this task.
     """
     degradation = degradation_for(task, pixels, mask)
@@ -78,14 +81,14 @@ def baseline(
             f"{method!r} is no reference for {task.kind}; it has {', '.join(_METHODS[task.kind])}"
         )
     restore = _METHODS[task.kind][method]
-    observed = pixels.astype(np.float32) / np.float32(255)
+    observed = in_unit_range(pixels)
     alive()
     shown = restore(observed, ~degradation.known.numpy(), degradation)
     alive()
     scored = restore(observed, hidden, degradation)
     alive()
     error = held_out_error(degradation, scored, held_out)
-    return Baseline(method, degradation.compose(shown), held_out_psnr(error))
+    return Baseline(method, degradation.compose(shown, bit_depth), held_out_psnr(error))
 
 
 def fill_from_neighbours(observed: FloatArray, hidden: NDArray[np.bool_]) -> FloatArray:

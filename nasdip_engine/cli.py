@@ -48,6 +48,12 @@ def _add_question(parser: argparse.ArgumentParser, *, required: bool) -> None:
         help="the mask file has the other convention: bright is to be filled",
     )
     parser.add_argument("--factor", type=int, help="upscale: how many times larger, 2 to 8")
+    parser.add_argument(
+        "--bit-depth",
+        type=int,
+        choices=[8, 16],
+        help="bits a channel of the result (default: the picture's own)",
+    )
     parser.add_argument("--preset", help=_presets())
     parser.add_argument("--seed", type=int, help="one number that decides every random choice (default 0)")
     parser.add_argument(

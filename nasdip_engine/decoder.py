@@ -9,8 +9,8 @@ pyvips is imported after the fork: its threads must not exist in a process that 
 
 from __future__ import annotations
 
+import base64
 import io
-import os
 import re
 import resource
 import sys
@@ -23,13 +23,15 @@ from nasdip_engine.errors import PictureError
 from nasdip_engine.formats import PictureFormat, is_animated_png, is_camera_raw, png_header
 from nasdip_engine.guard_child import Program, Send
 from nasdip_engine.guard_wire import Message
+from nasdip_engine.png import libvips
 
 __all__ = ["ADDRESS_SPACE", "CPU_SECONDS", "LIMIT_PROFILE"]
 
-# Bytes of address space. Measured at 40 megapixels: PNG, TIFF and JPEG take 0.5 to 0.65 GB, WebP, whose
-# decoder holds the whole picture several times, 1.02 GB: 1 GiB would refuse large but good WebP files.
+# Bytes of address space. Measured at 40 megapixels: 16-bit RGBA, 320 MB of samples, fits into 0.8 GiB as it
+# lies and into 1 GiB where it is turned, as 16-bit CMYK does; WebP, whose decoder holds the whole picture
+# several times, needs the most, 1.02 GB.
 ADDRESS_SPACE = 3 * 2**29
-CPU_SECONDS = 30  # a 40 megapixel picture takes 1 to 4 s
+CPU_SECONDS = 30  # a 40 megapixel picture takes 1 to 4 s, CMYK of 16 bits about 12
 LIMIT_PROFILE = 10**6  # bytes of an ICC profile; usual ones have 0.5 to 600 kB
 _OPEN_FILES = 64
 
@@ -39,9 +41,19 @@ _ORIENTED = {
 }  # fmt: skip
 
 
+_GREY = "grey picture: the result is grey too"
+_PALETTE = "palette picture taken in as RGB"
+_SIXTEEN = "16 bits a channel, kept"
+_OPAQUE = "an alpha channel without transparency left out"
+_ALPHA = (
+    "transparency kept: it is put back into the result, enlarged bicubically where the picture is enlarged, "
+    "and networks see the colours stored under it"
+)
+
+
 @dataclass
 class _Decoding:
-    """One picture on its way from a file to 8-bit RGB. `notes` says in words what was done to it."""
+    """One picture on its way from a file to samples. `notes` says in words what was done to it."""
 
     data: bytes
     format: PictureFormat
@@ -49,6 +61,7 @@ class _Decoding:
     minimum_side: int
     bit_depth: int = 8
     icc: bytes = b""
+    opaque: bool = False
     notes: list[str] = field(default_factory=list)
 
     def check_size(self, width: int, height: int) -> None:
@@ -64,28 +77,35 @@ class _Decoding:
                 "take a larger picture"
             )
 
+    def say_alpha(self, opaque: bool) -> None:
+        """opaque: nowhere transparent, so that nothing is lost without the channel."""
+        self.opaque = opaque
+        self.notes.append(_OPAQUE if opaque else _ALPHA)
+
 
 def _work(request: Message, data: bytes, _send: Send) -> tuple[Mapping[str, Any], bytes]:
-    """The picture as bytes of 8-bit RGB followed by its ICC profile; or {"refused": sentence}."""
+    """The samples, row by row, 1 to 4 bands of 8 or 16 bits in this machine's order; or {"refused": sentence}."""
     decoding = _Decoding(
         data, PictureFormat(request["format"]), int(request["limit_pixels"]), int(request["minimum_side"])
     )
     read = _read_bmp if decoding.format is PictureFormat.BMP else _read_with_vips
     try:
-        width, height, pixels = read(decoding)
+        width, height, bands, samples = read(decoding)
     except PictureError as error:
         return {"refused": str(error)}, b""
     value = {
         "width": width,
         "height": height,
+        "bands": bands,
         "bit_depth": decoding.bit_depth,
+        "opaque": decoding.opaque,
         "notes": decoding.notes,
-        "profile_bytes": len(decoding.icc),
+        "icc": base64.b64encode(decoding.icc).decode(),
     }
-    return value, pixels + decoding.icc if decoding.icc else pixels
+    return value, samples
 
 
-def _read_bmp(decoding: _Decoding) -> tuple[int, int, bytes]:
+def _read_bmp(decoding: _Decoding) -> tuple[int, int, int, bytes]:
     import warnings
 
     from PIL import Image
@@ -96,49 +116,52 @@ def _read_bmp(decoding: _Decoding) -> tuple[int, int, bytes]:
     try:
         with Image.open(io.BytesIO(decoding.data), formats=("BMP",)) as picture:
             decoding.check_size(*picture.size)
+            if picture.mode in ("1", "L"):
+                decoding.notes.append(_GREY)
+                return (*picture.size, 1, picture.convert("L").tobytes())
             if picture.mode in ("RGBA", "LA"):
-                decoding.notes.append("transparency laid on white")
-                ground = Image.new("RGBA", picture.size, "white")
-                ground.alpha_composite(picture.convert("RGBA"))
-                return (*picture.size, ground.convert("RGB").tobytes())
-            if picture.mode != "RGB":
-                kind = "palette" if picture.mode == "P" else "grey"
-                decoding.notes.append(f"{kind} picture taken in as RGB")
-            return (*picture.size, picture.convert("RGB").tobytes())
+                rgba = picture.convert("RGBA")
+                samples = rgba.tobytes()
+                decoding.say_alpha(_is_opaque(samples, 4, 8))
+                return (*picture.size, 4, samples)
+            if picture.mode == "P":
+                decoding.notes.append(_PALETTE)
+            return (*picture.size, 3, picture.convert("RGB").tobytes())
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise _damaged(decoding.format, error) from error
+
+
+_UNREAD = re.compile(r"out of range|labq|supported|unknown|not configured|not implemented", re.IGNORECASE)
 
 
 def _damaged(kind: PictureFormat, error: Exception) -> PictureError:
     # libvips says in `detail` what was wrong ("VipsJpeg: premature end of JPEG image").
     reason = str(getattr(error, "detail", error)).strip().splitlines()
     said = f" ({reason[0].partition(': ')[2][:160] or reason[0][:160]})" if reason else ""
+    if _UNREAD.search(said):
+        return PictureError(
+            f"is a {kind} of a kind that is not read{said}; save it as RGB, grey or CMYK with 8 or 16 bits a channel"
+        )
     return PictureError(
         f"is a damaged or cut off {kind}{said}; copy it again from where it came, or save it anew as PNG"
     )
 
 
-def _vips() -> Any:
-    """pyvips, set up before its library starts: no unsafe loaders, one worker, no temporary files on disk."""
-    os.environ |= {"VIPS_BLOCK_UNTRUSTED": "1", "VIPS_CONCURRENCY": "1", "VIPS_DISC_THRESHOLD": "16g"}
-    import pyvips
-
-    return pyvips
-
-
-def _read_with_vips(decoding: _Decoding) -> tuple[int, int, bytes]:
-    pyvips = _vips()
+def _read_with_vips(decoding: _Decoding) -> tuple[int, int, int, bytes]:
+    pyvips = libvips()
     _check_container(decoding)
     try:
         picture = _open(decoding)
         decoding.check_size(picture.width, picture.height)
         _check_frames(decoding, picture)
         _check_samples(picture)
-        _say_palette(decoding, picture)
-        picture = _to_eight_bits(decoding, picture).copy_memory()
-        for step in (_to_rgb, _without_alpha, _upright):
-            picture = step(decoding, picture)
-        return picture.width, picture.height, bytes(picture.write_to_memory())
+        _say_kind(decoding, picture)
+        picture = _upright(decoding, _to_colours(decoding, picture))
+        # No copy of it anywhere here: at 40 megapixels of 16 bits each one has 320 MB.
+        samples = picture.write_to_memory()
+        if picture.bands in (2, 4):
+            decoding.say_alpha(_is_opaque(samples, picture.bands, decoding.bit_depth))
+        return picture.width, picture.height, picture.bands, samples
     except pyvips.Error as error:
         if re.search("out of memory|insufficient memory", str(error), re.IGNORECASE):
             raise MemoryError(str(error)) from error
@@ -147,7 +170,7 @@ def _read_with_vips(decoding: _Decoding) -> tuple[int, int, bytes]:
 
 def _open(decoding: _Decoding) -> Any:
     """The header; pixels come later, row by row. Damage is an error at once, never a grey half."""
-    pyvips = _vips()
+    pyvips = libvips()
     options: dict[str, Any] = {"access": "sequential", "fail_on": "error"}
     load: Mapping[PictureFormat, Callable[..., Any]] = {
         PictureFormat.PNG: pyvips.Image.pngload_buffer,
@@ -178,9 +201,15 @@ def _check_frames(decoding: _Decoding, picture: Any) -> None:
         decoding.notes.append("the file holds several pictures; the first is used")
 
 
+_SAMPLES = {
+    "float": "32-bit float", "double": "64-bit float", "uint": "32-bit whole number", "int": "signed 32-bit",
+    "short": "signed 16-bit", "char": "signed 8-bit", "complex": "complex", "dpcomplex": "complex",
+}  # fmt: skip
+
+
 def _check_samples(picture: Any) -> None:
     if picture.format not in ("uchar", "ushort"):
-        kind = {"float": "32-bit float", "double": "64-bit float"}.get(picture.format, picture.format)
+        kind = _SAMPLES.get(picture.format, picture.format)
         raise PictureError(f"has {kind} samples; save it with 8 or 16 bits a channel")
     known = ("b-w", "grey16", "rgb", "srgb", "rgb16", "cmyk")
     if picture.interpretation not in known or picture.bands > (5 if picture.interpretation == "cmyk" else 4):
@@ -189,41 +218,30 @@ def _check_samples(picture: Any) -> None:
         )
 
 
-def _say_palette(decoding: _Decoding, picture: Any) -> None:
+def _say_kind(decoding: _Decoding, picture: Any) -> None:
     palette = bool(picture.get_typeof("palette")) and bool(picture.get("palette"))
     if decoding.format is PictureFormat.PNG:
         palette = png_header(decoding.data)[1] == 3
     if palette:
-        decoding.notes.append("palette picture taken in as RGB")
+        decoding.notes.append(_PALETTE)
+    if picture.format == "ushort":
+        decoding.bit_depth = 16
+        decoding.notes.append(_SIXTEEN)
 
 
-def _to_eight_bits(decoding: _Decoding, picture: Any) -> Any:
-    if picture.format == "uchar":
-        return picture
-    decoding.bit_depth = 16
-    decoding.notes.append("16 bits a channel; restored as 8-bit for now")
-    # Nearest of the 256 levels that stand for 257 values each; 8 bits widened to 16 come back exactly.
-    reduced = picture.linear(1 / 257, 0.5, uchar=True)
-    kinds = {"grey16": "b-w", "rgb16": "srgb"}
-    return reduced.copy(interpretation=kinds.get(picture.interpretation, picture.interpretation))
-
-
-def _to_rgb(decoding: _Decoding, picture: Any) -> Any:
-    """RGB keeps its values and its profile; grey and CMYK become sRGB, by their own profile if it serves."""
+def _to_colours(decoding: _Decoding, picture: Any) -> Any:
+    """RGB and grey keep their values and their profile; CMYK becomes sRGB, by its own profile if it serves."""
     profile = _profile(decoding, picture)
     if picture.interpretation == "cmyk":
-        decoding.notes.append("CMYK converted to sRGB")
-        return _converted(picture, profile, b"CMYK")
+        return _from_cmyk(decoding, picture.copy_memory(), profile)
+    space = b"GRAY" if picture.bands < 3 else b"RGB "
     if picture.bands < 3:
-        decoding.notes.append("grey picture taken in as RGB")
-        if profile[16:20] == b"GRAY":
-            return _converted(picture, profile, b"GRAY")
-        alpha = picture[1] if picture.bands == 2 else None
-        picture = picture[0].bandjoin([picture[0], picture[0]]).copy(interpretation="srgb")
-        return picture if alpha is None else picture.bandjoin(alpha)
-    if profile[16:20] == b"RGB ":
+        decoding.notes.append(_GREY)
+    if profile[16:20] == space:
         decoding.icc = profile
         decoding.notes.append("colour profile kept")
+    elif profile:
+        decoding.notes.append("colour profile of another kind than the picture left out")
     return picture
 
 
@@ -240,25 +258,26 @@ def _profile(decoding: _Decoding, picture: Any) -> bytes:
     return profile
 
 
-def _converted(picture: Any, profile: bytes, space: bytes) -> Any:
-    pyvips = _vips()
-    if profile[16:20] == space:
+def _from_cmyk(decoding: _Decoding, picture: Any, profile: bytes) -> Any:
+    pyvips = libvips()
+    if profile[16:20] == b"CMYK":
         try:
-            return picture.icc_transform("srgb", embedded=True).copy_memory()
+            converted = picture.icc_transform("srgb", embedded=True, depth=decoding.bit_depth).copy_memory()
+            decoding.notes.append("CMYK converted to sRGB by its own profile")
+            return converted
         except pyvips.Error:
             pass  # a broken profile: the built-in one below
-    return picture.colourspace("srgb")
+    decoding.notes.append(
+        "CMYK converted to sRGB by a common profile, since it has none of its own that serves"
+    )
+    return picture.icc_transform("srgb", input_profile="cmyk", depth=decoding.bit_depth)
 
 
-def _without_alpha(decoding: _Decoding, picture: Any) -> Any:
-    if picture.bands == 3:
-        return picture
-    if picture[3].min() == 255:
-        decoding.notes.append("an alpha channel without transparency left out")
-    else:
-        decoding.notes.append("transparency laid on white")
-        return picture.flatten(background=[255, 255, 255]).cast("uchar")
-    return picture[0:3]
+def _is_opaque(samples: Any, bands: int, bit_depth: int) -> bool:
+    import numpy as np
+
+    alpha = np.frombuffer(samples, np.uint8 if bit_depth == 8 else np.uint16)[bands - 1 :: bands]
+    return int(alpha.min()) == (1 << bit_depth) - 1
 
 
 def _upright(decoding: _Decoding, picture: Any) -> Any:
@@ -266,7 +285,7 @@ def _upright(decoding: _Decoding, picture: Any) -> Any:
     if orientation not in _ORIENTED:
         return picture
     decoding.notes.append(f"{_ORIENTED[orientation]}, as its EXIF orientation says")
-    return picture.autorot()
+    return picture.copy_memory().autorot()
 
 
 def _confine(memory_limit: int | None) -> None:

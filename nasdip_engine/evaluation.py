@@ -23,11 +23,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from nasdip_engine.bit_depth import DEPTHS, Samples, bits_of, raw_bytes
 from nasdip_engine.errors import DivergedError, InvalidPhenotype, MaskError, PictureError, SettingsError
 from nasdip_engine.genome.cost import cost
 from nasdip_engine.genome.genome import Genome
 from nasdip_engine.genome.phenotype import Phenotype
 from nasdip_engine.outcome import without_fitness
+from nasdip_engine.picture import encode_png, read_png
 from nasdip_engine.search.settings import SearchSettings
 from nasdip_engine.seeding import generator
 from nasdip_engine.task import Task
@@ -38,7 +40,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Kind", "Progress", "Request", "evaluate", "pixel_digest"]
 
-Pixels = NDArray[np.uint8]
+Pixels = Samples
 
 _PREVIEW_SECONDS = 1.0  # wall time between previews; nothing else here looks at a clock but `seconds`
 _PREVIEW_SIDE = 256
@@ -70,7 +72,7 @@ class Request:
 
     output: where the float32 .npy (H, W, 3) of a fit goes (EVALUATE only if given), or the PNG of BASELINE
     and COMBINE.  inputs, genomes: COMBINE's .npy files and the networks that made them.  method: BASELINE's,
-    the task's own if None.  hook: a fault to inject, for tests of the guard.
+    the task's own if None.  bit_depth: of that PNG, the frame's own if None.  hook: a fault to inject, for tests of the guard.
     """
 
     kind: Kind
@@ -84,6 +86,7 @@ class Request:
     method: str | None = None
     inputs: tuple[str, ...] = ()
     genomes: tuple[str, ...] = ()
+    bit_depth: int | None = None
     hook: str | None = None
 
     def __post_init__(self) -> None:
@@ -96,6 +99,8 @@ class Request:
         for name in needed[self.kind]:
             if not getattr(self, name):
                 raise SettingsError(f"a request to {self.kind} needs {name}", field=name)
+        if self.bit_depth not in (None, *DEPTHS):
+            raise SettingsError(f"bit_depth is {self.bit_depth!r}; allowed are 8 and 16", field="bit_depth")
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -110,6 +115,7 @@ class Request:
             "method": self.method,
             "inputs": list(self.inputs),
             "genomes": list(self.genomes),
+            "bit_depth": self.bit_depth,
             "hook": self.hook,
         }
 
@@ -134,6 +140,7 @@ class Request:
             method=value.get("method"),
             inputs=tuple(value.get("inputs") or ()),
             genomes=tuple(value.get("genomes") or ()),
+            bit_depth=value.get("bit_depth"),
             hook=value.get("hook"),
         )
 
@@ -157,9 +164,11 @@ def evaluate(request: Request | Mapping[str, Any], progress: Callable[[Progress]
 
 
 def pixel_digest(pixels: Pixels) -> str:
-    """sha256, in hex, of a picture's shape and RGB bytes: equal for equal pixels, whatever the file."""
+    """sha256, in hex, of a picture's shape, depth and RGB samples: equal for equal ones, whatever the file."""
     height, width, channels = pixels.shape
-    return hashlib.sha256(f"{height}x{width}x{channels}:".encode() + pixels.tobytes()).hexdigest()
+    bits = bits_of(pixels)
+    shape = f"{height}x{width}x{channels}" + ("" if bits == 8 else f"x{bits}bit")
+    return hashlib.sha256(f"{shape}:".encode() + raw_bytes(pixels)).hexdigest()
 
 
 def _fit_genome(request: Request, progress: Callable[[Progress], None]) -> dict[str, Any]:
@@ -243,6 +252,7 @@ def _baseline(request: Request, progress: Callable[[Progress], None]) -> dict[st
         hold_out_share=request.settings.hold_out_share,
         evaluation_seed=request.evaluation_seed,
         method=request.method,
+        bit_depth=request.bit_depth,
         alive=lambda: progress(Progress(iteration=0, of=1, loss=None, held_out_psnr=None, preview=None)),
     )
     _write_png(request.output, made.picture)
@@ -263,6 +273,7 @@ def _combine(request: Request, progress: Callable[[Progress], None]) -> dict[str
         task=request.task,
         settings=request.settings,
         evaluation_seed=request.evaluation_seed,
+        bit_depth=request.bit_depth,
     )
     _write_png(request.output, made.picture)
     return {
@@ -295,7 +306,7 @@ class _Reporter:
         self._seen = step.held_out_psnr if step.held_out_psnr is not None else self._seen
         preview = None
         if time.monotonic() >= self._next_preview:
-            preview = _preview(self._degradation.compose(step.average()))
+            preview = _preview(self._degradation.compose(step.average(), 8))
             self._next_preview = time.monotonic() + _PREVIEW_SECONDS
         self._progress(
             Progress(
@@ -314,17 +325,18 @@ def _hook_hits(hook: str, fault: str, phenotype: Phenotype) -> bool:
 
 
 def _read_frame(request: Request) -> tuple[Pixels, NDArray[np.bool_] | None]:
-    """The frame, which the product itself wrote as an 8-bit PNG, and its mask."""
-    with Image.open(request.picture, formats=("PNG",)) as file:
-        if file.mode != "RGB":
-            raise PictureError(f"{Path(request.picture).name} is {file.mode}; a frame is an 8-bit RGB PNG")
-        pixels = np.array(file)
+    """The frame, which the product itself wrote as a PNG of 8 or 16 bits, and its mask."""
+    frame = read_png(Path(request.picture))
+    if frame.grey or frame.alpha is not None:
+        kind = "grey" if frame.grey else "RGB with alpha"
+        raise PictureError(f"{Path(request.picture).name} is {kind}; a frame is an RGB PNG of 8 or 16 bits")
+    pixels = frame.pixels
     if request.mask is None:
         return pixels, None
-    with Image.open(request.mask, formats=("PNG",)) as file:
-        if file.mode not in ("1", "L"):
-            raise MaskError(f"{Path(request.mask).name} is {file.mode}; a frame's mask is a grey PNG")
-        return pixels, np.array(file.convert("L")) >= 128
+    mask = read_png(Path(request.mask))
+    if not mask.grey or mask.bit_depth != 8:
+        raise MaskError(f"{Path(request.mask).name} is not grey of 8 bits, as a frame's mask is")
+    return pixels, mask.pixels[..., 0] >= 128
 
 
 def _preview(pixels: Pixels) -> str:
@@ -336,11 +348,11 @@ def _preview(pixels: Pixels) -> str:
 
 
 def _write_png(path: str | None, pixels: Pixels) -> None:
-    picture = Image.fromarray(pixels)
-    _write(path or "", lambda file: picture.save(file, format="PNG"))
+    data = encode_png(pixels)
+    _write(path or "", lambda file: file.write(data))
 
 
-def _write(path: str, save: Callable[[io.BufferedWriter], None]) -> None:
+def _write(path: str, save: Callable[[io.BufferedWriter], object]) -> None:
     """Whole or not at all: a child that is killed while it writes leaves no half file under the name."""
     partial = Path(f"{path}.{os.getpid()}.partial")
     with partial.open("wb") as file:

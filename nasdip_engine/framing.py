@@ -2,7 +2,7 @@
 
 The paper fits whole pictures.  Up to 512 pixels a side so does the final fit here; in-painting a larger
 picture fits the surroundings of its hole and puts back the hole only.  The search works on a crop.  NumPy
-and Pillow alone, integer arithmetic only: the same frame on every machine.
+and Pillow alone; of 8 bits integer arithmetic only: the same frame on every machine.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from nasdip_engine.bit_depth import Samples, at_depth, bits_of, quantised, raw_bytes
 from nasdip_engine.errors import MaskError, PictureError
 from nasdip_engine.search.settings import SearchSettings
 from nasdip_engine.task import Task, TaskKind
@@ -28,6 +29,7 @@ __all__ = [
     "Frame",
     "final_frame",
     "paste",
+    "resized",
     "search_frame",
 ]
 
@@ -42,7 +44,7 @@ _LEAST_MARGIN = 32  # pixels of context on each side of a hole, at least; a quar
 _MOST_HOLE = 0.5  # a search crop with more hole than this says too little about a network
 _ENOUGH_HOLE = 0.25  # and beyond this share more hole says no more
 
-Pixels = NDArray[np.uint8]
+Pixels = Samples
 Mask = NDArray[np.bool_]
 Box = tuple[int, int, int, int]
 """(x, y, width, height) in pixels of the upload."""
@@ -52,7 +54,7 @@ Box = tuple[int, int, int, int]
 class Frame:
     """A part of the upload as a network sees it.
 
-    picture: uint8 (h, w, 3).  mask: bool (h, w), True = known, or None.  box: the part of the upload.
+    picture: uint8 or uint16 (h, w, 3).  mask: bool (h, w), True = known, or None.  box: the part of the upload.
     scale: frame pixels for each upload pixel, 1 or less.
     """
 
@@ -70,8 +72,10 @@ class Frame:
     def digest(self) -> str:
         """sha256, in hex, of size, pixels and mask; hole pixels count as black, since nothing sees them."""
         seen = self.picture if self.mask is None else np.where(self.mask[..., None], self.picture, 0)
-        digest = hashlib.sha256(repr((*self.size, self.mask is not None)).encode())
-        digest.update(np.ascontiguousarray(seen, dtype=np.uint8).tobytes())
+        bits = bits_of(self.picture)
+        kind = (*self.size, self.mask is not None, *(() if bits == 8 else (bits,)))
+        digest = hashlib.sha256(repr(kind).encode())
+        digest.update(raw_bytes(seen))
         if self.mask is not None:
             digest.update(np.packbits(self.mask).tobytes())
         return digest.hexdigest()
@@ -91,7 +95,7 @@ class Frame:
 def final_frame(picture: Pixels, mask: Mask | None, task: Task) -> Frame:
     """The frame of the final fit.
 
-    picture: uint8 (h, w, 3); for UPSCALE the small one.  mask: bool (h, w), True = known; INPAINT only.
+    picture: uint8 or uint16 (h, w, 3); for UPSCALE the small one.  mask: bool (h, w), True = known; INPAINT only.
     Raises PictureError for sizes that this release does not restore, MaskError for a mask without hole.
     """
     height, width = picture.shape[:2]
@@ -171,11 +175,11 @@ def _surroundings(picture: Pixels, mask: Mask) -> Frame:
     scale = LARGEST_SIDE / longest
     width, height = (max(1, round(length * scale)) for length in box[2:])
     _check_small(height, width, f"must be reduced to {LARGEST_SIDE} pixels around the hole and then has")
-    small = Image.fromarray(cut).resize((width, height), Image.Resampling.BOX)
+    small = resized(cut, width, height, Image.Resampling.BOX)
     # A reduced pixel is known where no hole pixel went into it: what lies in the hole never leaks out of it.
     white = Image.fromarray(known.astype(np.uint8) * np.uint8(255))
     share = white.resize((width, height), Image.Resampling.BOX)
-    return _with_known_pixels(Frame(np.asarray(small), np.asarray(share) == 255, box, scale))
+    return _with_known_pixels(Frame(small, np.asarray(share) == 255, box, scale))
 
 
 def _with_known_pixels(frame: Frame) -> Frame:
@@ -242,9 +246,9 @@ def _best_window(frame: Frame, height: int, width: int) -> Box:
 def paste(upload: Pixels, mask: Mask | None, frame: Frame, restored: Pixels) -> Pixels:
     """The whole result from the restored final frame.
 
-    upload: uint8 (h, w, 3).  mask: bool (h, w), True = known: every such pixel stays as it was and the hole
-    is filled, enlarged from the frame where that was reduced.  Without a mask the restored frame is the
-    result.  Raises ValueError where restored has another size than the frame.
+    upload: uint8 or uint16 (h, w, 3); the result has the depth of `restored`.  mask: bool (h, w), True =
+    known: every such pixel stays as it was and the hole is filled, enlarged from the frame where that was
+    reduced.  Without a mask the restored frame is the result.  Raises ValueError where restored has another size than the frame.
     """
     if mask is None:
         return restored
@@ -252,9 +256,19 @@ def paste(upload: Pixels, mask: Mask | None, frame: Frame, restored: Pixels) -> 
         raise ValueError(f"restored is {restored.shape}, the frame {frame.picture.shape}")
     x, y, width, height = frame.box
     if frame.scale != 1.0:
-        restored = np.asarray(Image.fromarray(restored).resize((width, height), Image.Resampling.BICUBIC))
-    result = upload.copy()
+        restored = resized(restored, width, height, Image.Resampling.BICUBIC)
+    result = at_depth(upload, bits_of(restored)).copy()
     window = result[y : y + height, x : x + width]
     hole = ~_cut(mask, frame.box)
     window[hole] = restored[hole]
     return result
+
+
+def resized(pixels: Pixels, width: int, height: int, kernel: Image.Resampling) -> Pixels:
+    """(h, w, 3) of either depth at another size: Pillow's kernels, which reach over the same pixels at both."""
+    if bits_of(pixels) == 8:
+        return np.asarray(Image.fromarray(pixels).resize((width, height), kernel))
+    # Pillow has no 16-bit RGB.  Its floats hold 16 bits to 1/256 of a level.
+    planes = [Image.fromarray(pixels[..., channel].astype(np.float32)) for channel in range(3)]
+    levels = np.stack([np.asarray(plane.resize((width, height), kernel)) for plane in planes], axis=-1)
+    return quantised(levels / np.float32(65535), 16)

@@ -29,7 +29,7 @@ from typing import NoReturn
 
 from nasdip_engine import guard_faults as faults
 from nasdip_engine.guard_child import Program, run_child
-from nasdip_engine.guard_wire import BrokenFrameError, FaultKind, Frames, Message, pack
+from nasdip_engine.guard_wire import BrokenFrameError, FaultKind, Frames, Message, pack, pack_head
 
 __all__ = ["main"]
 
@@ -182,7 +182,8 @@ class _Server:
         self.selector.modify(self.client, wanted)
 
     def _say(self, message: Message, block: bytes = b"") -> None:
-        self.outbox += pack(message, block)
+        self.outbox += pack_head(message, len(block))
+        self.outbox += block  # apart from its head: no second copy of a large picture
         self._listen()
 
     def _leave(self) -> NoReturn:

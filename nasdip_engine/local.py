@@ -18,8 +18,8 @@ from typing import Any, Self
 import numpy as np
 import psutil
 from numpy.typing import NDArray
-from PIL import Image
 
+from nasdip_engine.bit_depth import Samples
 from nasdip_engine.errors import NasDipError
 from nasdip_engine.evaluation import Kind, Request, pixel_digest
 from nasdip_engine.framing import Frame, paste
@@ -27,6 +27,7 @@ from nasdip_engine.genome.genome import Genome
 from nasdip_engine.guard import Fault, FaultKind, Host, Limits
 from nasdip_engine.liveness import heartbeat_limit
 from nasdip_engine.outcome import CRASHES_TO_POISON, without_fitness
+from nasdip_engine.picture import encode_mask, encode_png, read_png
 from nasdip_engine.question import Question
 from nasdip_engine.search.history import Closed, Generation
 from nasdip_engine.search.search import (
@@ -40,7 +41,7 @@ from nasdip_engine.search.search import (
 
 __all__ = ["CannotGoOn", "LocalSearch"]
 
-Pixels = NDArray[np.uint8]
+Pixels = Samples
 Say = Callable[[str], None]
 OnProgress = Callable[[dict[str, Any]], None]
 
@@ -92,18 +93,19 @@ class LocalSearch:
     def _store(self, frame: Frame, name: str) -> tuple[str, str | None]:
         folder = Path(self._folder.name)
         picture = folder / f"{name}.png"
-        Image.fromarray(frame.picture).save(picture)
+        picture.write_bytes(encode_png(frame.picture))
         if frame.mask is None:
             return str(picture), None
         mask = folder / f"{name}-mask.png"
-        Image.fromarray(np.where(frame.mask, np.uint8(255), np.uint8(0))).save(mask)
+        mask.write_bytes(encode_mask(frame.mask))
         return str(picture), str(mask)
 
     def _request(self, kind: Kind, **more: Any) -> Request:
         picture, mask = self._search_files if kind is Kind.EVALUATE else self._final_files
         return Request(
             kind=kind, task=self.asked.task, settings=self.asked.settings,
-            evaluation_seed=self.asked.seeds.evaluation_seed, picture=picture, mask=mask, **more,
+            evaluation_seed=self.asked.seeds.evaluation_seed, picture=picture, mask=mask,
+            bit_depth=self.asked.form.bit_depth, **more,
         )  # fmt: skip
 
     def key(self, genome_text: str) -> str:
@@ -256,7 +258,7 @@ class LocalSearch:
     def finish(self, networks: Sequence[str]) -> tuple[dict[str, Any], Pixels]:
         """Fit the networks at full size and take what the held-out observations prefer: one alone or the mean.
 
-        Returns the `final` part of `run.json` and the whole restored picture, uint8 (H, W, 3).
+        Returns the `final` part of `run.json` and the whole restored picture, (H, W, 3) of the asked depth.
         """
         self._say(
             f"final fit of {len(networks)} networks at {self.asked.final.size[1]} x {self.asked.final.size[0]} pixels"
@@ -284,10 +286,7 @@ class LocalSearch:
                 output=str(restored),
             )
         )
-        with Image.open(restored) as file:
-            picture = paste(
-                self.asked.upload, self.asked.mask, self.asked.final, np.asarray(file.convert("RGB"))
-            )
+        picture = self._whole(restored)
         kept = ("iterations", "best_iteration", "held_out_psnr", "reason", "multiply_adds", "pixels")
         final = {
             "networks": [
@@ -299,6 +298,12 @@ class LocalSearch:
             "digest": pixel_digest(picture),
         }
         return final, picture
+
+    def _whole(self, restored_frame: Path) -> Pixels:
+        asked = self.asked
+        return asked.form.finished(
+            paste(asked.upload, asked.mask, asked.final, read_png(restored_frame).pixels)
+        )
 
     def _tell_final(self, progress: dict[str, Any]) -> None:
         now = time.monotonic()
@@ -313,10 +318,7 @@ class LocalSearch:
         """The task's training-free reference on the same frame: its record and its whole picture."""
         output = Path(self._folder.name) / "baseline.png"
         outcome = self.run(self._request(Kind.BASELINE, output=str(output)))
-        with Image.open(output) as file:
-            picture = paste(
-                self.asked.upload, self.asked.mask, self.asked.final, np.asarray(file.convert("RGB"))
-            )
+        picture = self._whole(output)
         return {
             "method": outcome["method"],
             "held_out_psnr": outcome["held_out_psnr"],

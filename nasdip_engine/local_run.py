@@ -12,19 +12,18 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
+from nasdip_engine.bit_depth import Samples
+from nasdip_engine.framing import resized
 from nasdip_engine.local import CannotGoOn, LocalSearch
-from nasdip_engine.picture import encode_png
 from nasdip_engine.question import Question, save_question
 from nasdip_engine.runfile import build_run, dump_run
 from nasdip_engine.search.search import Ranked, best_of, finalists_of
 
 __all__ = ["evaluate_one", "restore_to_folder", "true_scores"]
 
-Pixels = NDArray[np.uint8]
+Pixels = Samples
 Say = Callable[[str], None]
 
 
@@ -107,8 +106,8 @@ def _write_whole(asked: Question, folder: Path, run: dict[str, Any], restored: P
         made = Path(scratch) / "run"
         made.mkdir()
         save_question(asked, made)
-        (made / "restored.png").write_bytes(encode_png(restored, icc=asked.icc))
-        (made / "baseline.png").write_bytes(encode_png(rival, icc=asked.icc))
+        (made / "restored.png").write_bytes(asked.form.encode(restored))
+        (made / "baseline.png").write_bytes(asked.form.encode(rival))
         write_convergence(run, made / "convergence.png")
         write_architecture(run, made / "architecture.svg")
         (made / "run.json").write_text(dump_run(run), encoding="utf-8")
@@ -127,7 +126,7 @@ def evaluate_one(asked: Question, genome_text: str, *, reference: Pixels | None 
 def true_scores(search: LocalSearch, genome_text: str, reference: Pixels) -> dict[str, float | None]:
     """PSNR in dB and SSIM of a genome's search fit against the clean picture, for studies: the search never sees them.
 
-    reference: uint8 (H, W, 3) of the result's size.  Both are None for a genome without an output.
+    reference: (H, W, 3) of the result's size.  Both are None for a genome without an output.
     """
     from nasdip_engine.restoration.degradation import degradation_for
 
@@ -138,8 +137,8 @@ def true_scores(search: LocalSearch, genome_text: str, reference: Pixels) -> dic
     frame, factor = asked.search, asked.task.factor
     picture = degradation_for(asked.task, frame.picture, frame.mask).compose(output)
     x, y, width, height = (value * factor for value in frame.box)
-    clean = Image.fromarray(reference[y : y + height, x : x + width])
-    if clean.size != (picture.shape[1], picture.shape[0]):  # a reduced frame is compared at its own size
-        clean = clean.resize((picture.shape[1], picture.shape[0]), Image.Resampling.BOX)
-    against = _against(picture, np.asarray(clean))
+    clean = reference[y : y + height, x : x + width]
+    if clean.shape != picture.shape:  # a reduced frame is compared at its own size
+        clean = resized(clean, picture.shape[1], picture.shape[0], Image.Resampling.BOX)
+    against = _against(picture, clean)
     return {"psnr": against["psnr"], "ssim": against["ssim"]} if against else {"psnr": None, "ssim": None}

@@ -6,28 +6,34 @@ checks what bytes alone tell, asks, and turns every refusal into one sentence th
 
 from __future__ import annotations
 
-import io
+import base64
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from nasdip_engine.bit_depth import Samples, at_depth, bits_of, from_raw, grey_of, quantised
 from nasdip_engine.errors import MaskError, NasDipError, PictureError
 from nasdip_engine.formats import PictureFormat, recognise
 from nasdip_engine.guard import Fault, FaultKind, Host, Outcome
+from nasdip_engine.png import read_samples, write_samples
 
 __all__ = [
     "LIMIT_BYTES",
     "LIMIT_PIXELS",
     "MINIMUM_SIDE",
+    "Form",
     "Picture",
     "PictureFormat",
     "decode",
     "encode_mask",
     "encode_png",
+    "on_white",
     "read_mask",
+    "read_png",
     "share_to_fill",
 ]
 
@@ -35,26 +41,61 @@ LIMIT_BYTES = 50_000_000
 LIMIT_PIXELS = 40_000_000
 MINIMUM_SIDE = 32  # px; below it the networks have nothing to work on
 
-Pixels = NDArray[np.uint8]
 MaskArray = NDArray[np.bool_]
 
 _MASK_LEVEL = 128  # grey value from which a mask's pixel is known
 
 
 @dataclass(frozen=True, eq=False)
+class Form:
+    """What of an upload goes round the networks, three channels in and out, and is put back into the result.
+
+    alpha: (h, w) of the upload's own depth, or None.  grey: whether the result has one channel.  icc: the
+    colour profile that the values are meant in; None = sRGB.  bit_depth: of the result, 8 or 16.
+    """
+
+    alpha: Samples | None = None
+    grey: bool = False
+    icc: bytes | None = None
+    bit_depth: int = 8
+
+    def finished(self, pixels: Samples) -> Samples:
+        """(h, w, 3) as the result has it: of a grey upload three equal channels, the mean of the network's."""
+        return grey_of(pixels) if self.grey else pixels
+
+    def encode(self, pixels: Samples) -> bytes:
+        """A PNG of a result, or of the upload itself: (h, w, 3) with alpha and profile put back.
+
+        Alpha is the upload's, to the bit at its own depth, or enlarged bicubically to the result's size.
+        """
+        alpha = None if self.alpha is None else at_depth(self.alpha, bits_of(pixels))
+        if alpha is not None and alpha.shape != pixels.shape[:2]:
+            alpha = _enlarged(alpha, pixels.shape[1], pixels.shape[0])
+        return encode_png(pixels, self.icc, alpha=alpha, grey=self.grey)
+
+
+@dataclass(frozen=True, eq=False)
 class Picture:
     """A decoded picture.
 
-    pixels: uint8 (height, width, 3), upright RGB.  notes: what was done to it, in words for its owner.
-    icc: the RGB colour profile that the values are meant in; None = sRGB.  bit_depth: of the file, 8 or 16.
+    pixels: uint8 or uint16 (height, width, 3), upright RGB; three equal channels where it is grey.
+    notes: what was done to it, in words for its owner.  icc: the colour profile that the values are meant in,
+    of RGB or of grey; None = sRGB.  bit_depth: of pixels and alpha, 8 or 16.  alpha: (height, width), only
+    where something is transparent.  grey: whether the file has one channel of colour.
     """
 
-    pixels: Pixels
+    pixels: Samples
     source_format: PictureFormat
     notes: tuple[str, ...]
     icc: bytes | None
     bit_depth: int
     name: str = ""
+    alpha: Samples | None = None
+    grey: bool = False
+
+    def form(self, bit_depth: int | None = None) -> Form:
+        """What its result keeps of it; bit_depth: of the result, the picture's own if None."""
+        return Form(self.alpha, self.grey, self.icc, bit_depth or self.bit_depth)
 
     @property
     def width(self) -> int:
@@ -85,25 +126,28 @@ def read_mask(data: bytes, name: str, size: tuple[int, int], invert: bool, host:
         picture = _decode(data, name, host, minimum_side=1)
     except PictureError as error:
         raise MaskError(f"mask {error}", field="mask") from error
-    shown = _shown(name)
+    named = _shown(name)
     if (picture.width, picture.height) != tuple(size):
         raise MaskError(
-            f"mask {shown} is {picture.width} x {picture.height} px and the picture "
+            f"mask {named} is {picture.width} x {picture.height} px and the picture "
             f"{size[0]} x {size[1]} px; they must be equal",
             field="mask",
         )
-    grey = np.asarray(Image.fromarray(picture.pixels).convert("L"))  # ITU-R 601; grey stays as it is
+    shown = at_depth(picture.pixels, 8)
+    if picture.alpha is not None:
+        shown = on_white(shown, at_depth(picture.alpha, 8))
+    grey = np.asarray(Image.fromarray(shown).convert("L"))  # ITU-R 601; grey stays as it is
     known: MaskArray = (grey < _MASK_LEVEL) if invert else (grey >= _MASK_LEVEL)
     other = "without" if invert else "with"
     if known.all():
         raise MaskError(
-            f"mask {shown} marks every pixel as known and none to be filled; paint the hole darker than grey "
+            f"mask {named} marks every pixel as known and none to be filled; paint the hole darker than grey "
             f"{_MASK_LEVEL}, or read it {other} inversion",
             field="mask",
         )
     if not known.any():
         raise MaskError(
-            f"mask {shown} marks every pixel as hole and none as known; keep what is known at grey "
+            f"mask {named} marks every pixel as hole and none as known; keep what is known at grey "
             f"{_MASK_LEVEL} or lighter, or read it {other} inversion",
             field="mask",
         )
@@ -115,14 +159,37 @@ def share_to_fill(mask: MaskArray) -> float:
     return 1.0 - float(np.count_nonzero(mask)) / mask.size
 
 
-def encode_png(pixels: Pixels, icc: bytes | None = None) -> bytes:
-    """A PNG of uint8 (h, w, 3) RGB or (h, w) grey: same pixels, same bytes; no date, no text."""
-    if pixels.dtype != np.uint8 or pixels.ndim not in (2, 3) or (pixels.ndim == 3 and pixels.shape[2] != 3):
-        raise ValueError(f"pixels are {pixels.dtype} {pixels.shape}; uint8 (h, w, 3) or (h, w) is needed")
-    file = io.BytesIO()
-    picture = Image.fromarray(np.ascontiguousarray(pixels))
-    picture.save(file, format="PNG", compress_level=6, **({"icc_profile": icc} if icc else {}))
-    return file.getvalue()
+def encode_png(
+    pixels: Samples, icc: bytes | None = None, *, alpha: Samples | None = None, grey: bool = False
+) -> bytes:
+    """A PNG of (h, w, 3) RGB or (h, w) grey, uint8 or uint16: same pixels, same bytes; no date, no text.
+
+    alpha: (h, w) of the same depth, or None.  grey: write one channel, the first, of three equal ones.
+    """
+    if pixels.ndim not in (2, 3) or (pixels.ndim == 3 and pixels.shape[2] != 3):
+        raise ValueError(f"pixels are {pixels.dtype} {pixels.shape}; (h, w, 3) or (h, w) is needed")
+    bits_of(pixels)
+    planes = pixels[..., None] if pixels.ndim == 2 else pixels[..., :1] if grey else pixels
+    if alpha is not None:
+        if alpha.dtype != pixels.dtype or alpha.shape != pixels.shape[:2]:
+            raise ValueError(
+                f"alpha is {alpha.dtype} {alpha.shape}, the pixels {pixels.dtype} {pixels.shape}"
+            )
+        planes = np.concatenate([planes, alpha[..., None]], axis=2)
+    return write_samples(planes, icc)
+
+
+def read_png(file: Path | bytes) -> Picture:
+    """A picture that `encode_png` wrote, unguarded; files from outside go through `decode`.  Raises OSError."""
+    samples, icc = read_samples(file)
+    name = "" if isinstance(file, bytes) else file.name
+    return _picture(samples, name, PictureFormat.PNG, (), icc, opaque=False)
+
+
+def on_white(pixels: Samples, alpha: Samples) -> Samples:
+    """uint8 (h, w, 3) laid on white by uint8 alpha (h, w): for looking at, never for a network."""
+    weight = alpha.astype(np.uint32)[..., None]
+    return ((pixels * weight + 255 * (255 - weight) + 127) // 255).astype(np.uint8)
 
 
 def encode_mask(mask: MaskArray) -> bytes:
@@ -146,11 +213,34 @@ def _decode(data: bytes, name: str, host: Host, *, minimum_side: int) -> Picture
     )
     if "refused" in value:
         raise PictureError(f"{shown} {value['refused']}")
-    width, height = int(value["width"]), int(value["height"])
-    size = width * height * 3
-    pixels = np.frombuffer(block, dtype=np.uint8, count=size).reshape(height, width, 3).copy()
-    icc = block[size:] or None
-    return Picture(pixels, kind, tuple(value["notes"]), icc, int(value["bit_depth"]), name)
+    bit_depth = int(value["bit_depth"])
+    shape = (int(value["height"]), int(value["width"]), int(value["bands"]))
+    samples = from_raw(block, bit_depth).reshape(shape)
+    icc = base64.b64decode(value["icc"]) or None
+    return _picture(samples, name, kind, tuple(value["notes"]), icc, opaque=bool(value["opaque"]))
+
+
+def _picture(
+    samples: Samples,
+    name: str,
+    kind: PictureFormat,
+    notes: tuple[str, ...],
+    icc: bytes | None,
+    *,
+    opaque: bool,
+) -> Picture:
+    """Bands taken apart: one or three of colour, then alpha, which is dropped where it is opaque."""
+    grey = samples.shape[2] < 3
+    pixels = np.repeat(samples[..., :1], 3, axis=2) if grey else samples[..., :3].copy()
+    alpha = None if opaque or samples.shape[2] in (1, 3) else samples[..., -1].copy()
+    return Picture(pixels, kind, notes, icc, bits_of(samples), name, alpha, grey)
+
+
+def _enlarged(alpha: Samples, width: int, height: int) -> Samples:
+    bits = bits_of(alpha)
+    highest = np.float32((1 << bits) - 1)
+    plane = Image.fromarray(alpha.astype(np.float32)).resize((width, height), Image.Resampling.BICUBIC)
+    return quantised(np.asarray(plane) / highest, bits)
 
 
 def _ask(request: dict[str, Any], data: bytes, shown: str, host: Host) -> tuple[dict[str, Any], bytes]:

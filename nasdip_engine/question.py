@@ -17,11 +17,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nasdip_engine.bit_depth import DEPTHS, Samples, bits_of, raw_bytes
 from nasdip_engine.errors import GenomeError, InvalidInput, MaskError, PictureError, SettingsError
 from nasdip_engine.framing import Frame, final_frame, search_frame
 from nasdip_engine.genome.genome import REPRESENTATIONS, Genome
 from nasdip_engine.guard import Host
-from nasdip_engine.picture import decode, encode_mask, encode_png, read_mask, share_to_fill
+from nasdip_engine.picture import Form, Picture, decode, encode_mask, read_mask, share_to_fill
 from nasdip_engine.runfile import load_run
 from nasdip_engine.search.settings import SearchSettings, settings_for, task_for
 from nasdip_engine.seeding import Seeds
@@ -38,7 +39,7 @@ __all__ = [
     "save_question",
 ]
 
-Pixels = NDArray[np.uint8]
+Pixels = Samples
 Mask = NDArray[np.bool_]
 
 
@@ -46,12 +47,13 @@ Mask = NDArray[np.bool_]
 class Question:
     """One picture and what is to be done with it.
 
-    upload: uint8 (h, w, 3), as decoded.  mask: bool (h, w), True = known, or None.  notes: sentences for the user.
+    upload: uint8 or uint16 (h, w, 3), as decoded.  form: what else of it the result keeps, and the result's depth.
+    mask: bool (h, w), True = known, or None.  notes: sentences for the user.
     excluded: evaluation keys of genomes that the owner took out of the search; their fitness is 0.
     """
 
     upload: Pixels
-    icc: bytes | None
+    form: Form
     mask: Mask | None
     task: Task
     settings: SearchSettings
@@ -68,12 +70,18 @@ class Question:
         return width * self.task.factor, height * self.task.factor
 
     def picture_record(self) -> dict[str, Any]:
-        """What `run.json` says of the picture: sizes, digests and frames; no name and no date."""
+        """What `run.json` says of the picture: sizes, depths, digests and frames; no name and no date."""
         height, width = self.upload.shape[:2]
         return {
             "width": width,
             "height": height,
-            "input_sha256": hashlib.sha256(self.upload.tobytes()).hexdigest(),
+            "bit_depth": bits_of(self.upload),
+            "result_bit_depth": self.form.bit_depth,
+            "grey": self.form.grey,
+            "input_sha256": hashlib.sha256(raw_bytes(self.upload)).hexdigest(),
+            "alpha_sha256": None
+            if self.form.alpha is None
+            else hashlib.sha256(raw_bytes(self.form.alpha)).hexdigest(),
             "mask_sha256": None
             if self.mask is None
             else hashlib.sha256(np.packbits(self.mask).tobytes()).hexdigest(),
@@ -122,7 +130,7 @@ def _mask_of(arguments: argparse.Namespace, task: Task, size: tuple[int, int], h
 
 def _framed(
     upload: Pixels,
-    icc: bytes | None,
+    form: Form,
     mask: Mask | None,
     task: Task,
     settings: SearchSettings,
@@ -139,7 +147,7 @@ def _framed(
             f"the hole's surroundings are fitted at {width} x {height} pixels; only the hole is pasted back",
         )
     return Question(
-        upload, icc, mask, task, settings, seeds, notes, final, search_frame(final, task, settings)
+        upload, form, mask, task, settings, seeds, notes, final, search_frame(final, task, settings)
     )
 
 
@@ -163,9 +171,10 @@ def from_arguments(arguments: argparse.Namespace) -> Question:
         picture = decode(_read(arguments.picture), str(arguments.picture), host)
         height, width = picture.pixels.shape[:2]
         mask = _mask_of(arguments, task, (width, height), host)
-    notes = (*picture.notes, *_length_notes(arguments, settings))
+    form = picture.form(arguments.bit_depth)
+    notes = (*_with_depth(picture, arguments.bit_depth), *_length_notes(arguments, settings))
     try:
-        return _framed(picture.pixels, picture.icc, mask, task, settings, seeds, notes)
+        return _framed(picture.pixels, form, mask, task, settings, seeds, notes)
     except PictureError as problem:
         raise PictureError(f"{arguments.picture}: {problem}") from None
 
@@ -179,6 +188,12 @@ def _length_notes(arguments: argparse.Namespace, settings: SearchSettings) -> tu
     options = " and ".join(f"--{name.replace('_', '-')}" for name in asked)
     told = ", ".join(map(str, lengths[:-1])) + f" or {lengths[-1]}"
     return (f"{options} not used: each {settings.representation} genome says how long it is trained, {told}",)
+
+
+def _with_depth(picture: Picture, asked: int | None) -> tuple[str, ...]:
+    if asked is None or asked == picture.bit_depth:
+        return picture.notes
+    return (*picture.notes, f"the result has {asked} bits a channel, the picture {picture.bit_depth}")
 
 
 def from_run(folder: Path) -> Question:
@@ -200,21 +215,31 @@ def from_run(folder: Path) -> Question:
         if task.kind is TaskKind.INPAINT:
             file = folder / "mask.png"
             mask = read_mask(_read(file), str(file), (width, height), invert=False, host=host)
-    asked = _framed(picture.pixels, picture.icc, mask, task, settings, seeds, ())
+    form = picture.form(_result_depth(run["picture"], folder))
+    asked = _framed(picture.pixels, form, mask, task, settings, seeds, ())
     _same_picture(asked.picture_record(), run["picture"], folder)
     return replace(asked, excluded=excluded)
 
 
+def _result_depth(recorded: Mapping[str, Any], folder: Path) -> int | None:
+    """None where an older version recorded none: it made 8 bits of everything, also of its input.png."""
+    depth = recorded.get("result_bit_depth")
+    if depth not in (None, *DEPTHS):
+        raise InvalidInput(f"{folder / 'run.json'} has result_bit_depth {depth!r}; allowed are 8 and 16")
+    return depth
+
+
 def _same_picture(found: Mapping[str, Any], recorded: Mapping[str, Any], folder: Path) -> None:
-    for field, file in (("input_sha256", "input.png"), ("mask_sha256", "mask.png")):
-        if found[field] != recorded[field]:
+    files = {"input_sha256": "input.png", "alpha_sha256": "input.png", "mask_sha256": "mask.png"}
+    for field, file in files.items():
+        if found[field] != recorded.get(field):
             raise InvalidInput(
                 f"{folder / file} is not the file that this run was made from: its pixels have another digest"
             )
 
 
 def read_reference(path: Path | None, asked: Question) -> Pixels | None:
-    """The clean picture, uint8 (H, W, 3) of the result's size, or None.  Raises PictureError naming both sizes."""
+    """The clean picture, (H, W, 3) of the result's size, or None.  Raises PictureError naming both sizes."""
     if path is None:
         return None
     with Host("decoder") as host:
@@ -258,6 +283,6 @@ def check_output_folder(folder: Path) -> None:
 
 def save_question(asked: Question, folder: Path) -> None:
     """Write `input.png` and, with a mask, `mask.png` (white = known): with `run.json` all that a repetition needs."""
-    (folder / "input.png").write_bytes(encode_png(asked.upload, icc=asked.icc))
+    (folder / "input.png").write_bytes(asked.form.encode(asked.upload))
     if asked.mask is not None:
         (folder / "mask.png").write_bytes(encode_mask(asked.mask))

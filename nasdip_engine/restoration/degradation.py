@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from nasdip_engine.bit_depth import Samples, at_depth, bits_of, in_unit_range, quantised
 from nasdip_engine.errors import MaskError, SettingsError
 from nasdip_engine.restoration.hold_out import moved_copies, scattered
 from nasdip_engine.restoration.resample import downsampling_matrix, separable
@@ -35,7 +36,7 @@ __all__ = [
 
 BoolArray = NDArray[np.bool_]
 FloatArray = NDArray[np.float32]
-Pixels = NDArray[np.uint8]
+Pixels = Samples
 
 LOSSES = ("squared", "absolute")
 
@@ -76,8 +77,11 @@ class Degradation(Protocol):
         """Observations to keep out of the loss: bool (h, w), a proper part of `known`."""
         ...
 
-    def compose(self, restored: FloatArray) -> Pixels:
-        """The finished picture of a restoration (H, W, 3) in [0, 1]: uint8, `exact` pixels as observed."""
+    def compose(self, restored: FloatArray, bits: int | None = None) -> Pixels:
+        """The finished picture of a restoration (H, W, 3) in [0, 1], `exact` pixels as observed.
+
+        bits: 8 or 16, the observation's own depth if None; at that one `exact` pixels are equal to the bit.
+        """
         ...
 
 
@@ -109,8 +113,10 @@ class _Observed:
         difference = (self.observe(output) - self.observation)[..., among].double()
         return float(difference.square().mean())
 
-    def compose(self, restored: FloatArray) -> Pixels:
-        composed: Pixels = np.where(self.exact[..., None], self._at_output_size(), to_bytes(restored))
+    def compose(self, restored: FloatArray, bits: int | None = None) -> Pixels:
+        depth = bits or bits_of(self.pixels)
+        seen = at_depth(self._at_output_size(), depth)
+        composed: Pixels = np.where(self.exact[..., None], seen, quantised(restored, depth))
         return composed
 
     def _at_output_size(self) -> Pixels:
@@ -153,11 +159,11 @@ class Downsampling(_Observed):
 def degradation_for(task: Task, pixels: Pixels, mask: BoolArray | None) -> Degradation:
     """The degradation of one frame.
 
-    pixels: uint8 (h, w, 3), the picture as observed.  mask: bool (h, w), True = known, for INPAINT only.
+    pixels: uint8 or uint16 (h, w, 3), the picture as observed.  mask: bool (h, w), True = known, for INPAINT only.
     Raises MaskError where the mask does not fit the picture, is missing or leaves nothing to fit or to fill.
     """
     height, width = pixels.shape[:2]
-    observation = _as_tensor(pixels.astype(np.float32) / np.float32(255))
+    observation = _as_tensor(in_unit_range(pixels))
     everywhere = torch.ones(height, width, dtype=torch.bool)
     if task.kind is TaskKind.INPAINT:
         known = _checked_mask(mask, height, width)
@@ -186,7 +192,7 @@ def held_out_set(degradation: Degradation, task: Task, share: float, evaluation_
 
 def to_bytes(restored: FloatArray) -> Pixels:
     """[0, 1] to 0..255, rounded half to even; values outside are clipped."""
-    return np.asarray(np.rint(np.clip(restored, 0.0, 1.0) * np.float32(255)), dtype=np.uint8)
+    return quantised(restored, 8)
 
 
 def held_out_error(degradation: Degradation, restored: FloatArray, held_out: Tensor) -> float:

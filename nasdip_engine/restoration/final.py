@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from nasdip_engine.bit_depth import Samples
 from nasdip_engine.errors import SettingsError
 from nasdip_engine.restoration.degradation import degradation_for, held_out_error, held_out_set
 from nasdip_engine.restoration.fitness import held_out_psnr
@@ -26,12 +27,12 @@ MEAN = "mean"
 @dataclass(frozen=True)
 class Combination:
     """array: float32 (H, W, 3) in [0, 1].  choice: "mean" or the name of the network taken alone.
-    picture: uint8 (H, W, 3), known pixels as observed.  held_out_psnr: of the choice, in dB.
+    picture: uint8 or uint16 (H, W, 3), known pixels as observed.  held_out_psnr: of the choice, in dB.
     singles: the same of each network, in the order given.
     """
 
     array: NDArray[np.float32]
-    picture: NDArray[np.uint8]
+    picture: Samples
     choice: str
     held_out_psnr: float
     singles: tuple[float, ...]
@@ -41,15 +42,17 @@ def combine_finals(
     arrays: Sequence[NDArray[np.float32]],
     names: Sequence[str],
     *,
-    pixels: NDArray[np.uint8],
+    pixels: Samples,
     mask: NDArray[np.bool_] | None,
     task: Task,
     settings: SearchSettings,
     evaluation_seed: int,
+    bit_depth: int | None = None,
 ) -> Combination:
     """Take what has the least held-out error: a network alone (the first of equals) or the mean.
 
-    arrays: float32 (H, W, 3) restorations of the frame `pixels`, uint8 (h, w, 3).  names: their genomes.
+    arrays: float32 (H, W, 3) restorations of the frame `pixels`, (h, w, 3) of 8 or 16 bits.  names: their genomes.
+    bit_depth: of the picture, the frame's own if None.
     Raises SettingsError where there is none, or where arrays, names and frame do not belong together.
     """
     degradation = degradation_for(task, pixels, mask)
@@ -64,7 +67,7 @@ def combine_finals(
         if mean_error < least:
             chosen, choice, least = mean, MEAN, mean_error
     singles = tuple(held_out_psnr(single) for single in errors)
-    return Combination(chosen, degradation.compose(chosen), choice, held_out_psnr(least), singles)
+    return Combination(chosen, degradation.compose(chosen, bit_depth), choice, held_out_psnr(least), singles)
 
 
 def _check(arrays: Sequence[NDArray[np.float32]], names: Sequence[str], size: tuple[int, int]) -> None:

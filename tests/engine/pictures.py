@@ -14,6 +14,7 @@ from PIL import Image, ImageCms
 from nasdip_engine.seeding import generator
 
 Pixels = NDArray[np.uint8]
+Samples = NDArray[np.unsignedinteger[Any]]
 
 
 def photo(width: int = 64, height: int = 48, channels: int = 3) -> Pixels:
@@ -44,12 +45,12 @@ def vips(pixels: NDArray[Any], interpretation: str, suffix: str, **options: Any)
     return bytes(image.write_to_buffer(suffix, **options))
 
 
-def png_of_size(width: int, height: int) -> bytes:
-    """A sound, highly compressed grey PNG: the pixels are there, the file is small."""
+def png_of_size(width: int, height: int, *, colour: bool = False) -> bytes:
+    """A sound, highly compressed PNG, grey or RGB: the pixels are there, the file is small."""
     packer = zlib.compressobj(9)
-    row = b"\0" + b"\x80" * width
+    row = b"\0" + b"\x80" * width * (3 if colour else 1)
     packed = b"".join([packer.compress(row) for _ in range(height)] + [packer.flush()])
-    header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
+    header = struct.pack(">IIBBBBB", width, height, 8, 2 if colour else 0, 0, 0, 0)
     return b"\x89PNG\r\n\x1a\n" + _chunk(b"IHDR", header) + _chunk(b"IDAT", packed) + _chunk(b"IEND", b"")
 
 
@@ -76,3 +77,50 @@ def dng(width: int = 64, height: int = 48) -> bytes:
     directory = struct.pack("<H", len(tags)) + b"".join(struct.pack("<HHII", *tag) for tag in tags)
     head = b"II*\0" + struct.pack("<I", 8) + directory + b"\0\0\0\0"
     return head.ljust(200, b"\0") + bytes(width * height)
+
+
+def colour_profile(
+    space: bytes, gamma: float, primaries: tuple[tuple[float, float, float], ...] = ()
+) -> bytes:
+    """A small ICC profile, version 2: grey by a curve, RGB by three primaries (XYZ under D50) and a curve."""
+    curve = b"curv" + struct.pack(">IIH", 0, 1, round(gamma * 256)) + b"\0\0"
+    tags = {
+        b"wtpt": _xyz((0.9642, 1.0, 0.8249)),
+        b"desc": _text(b"test"),
+        b"cprt": b"text\0\0\0\0none\0\0\0\0",
+    }
+    if space == b"GRAY":
+        tags[b"kTRC"] = curve
+    for letter, primary in zip(b"rgb", primaries, strict=False):
+        tags |= {bytes([letter]) + b"XYZ": _xyz(primary), bytes([letter]) + b"TRC": curve}
+    table, body, start = struct.pack(">I", len(tags)), b"", 128 + 4 + 12 * len(tags)
+    for name, data in tags.items():
+        table += name + struct.pack(">II", start + len(body), len(data))
+        body += data
+    head = struct.pack(">I4sI4s4s4s", start + len(body), b"none", 0x02400000, b"mntr", space, b"XYZ ")
+    head += (
+        struct.pack(">6H", 2026, 1, 1, 0, 0, 0)
+        + b"acsp"
+        + bytes(28)
+        + struct.pack(">3i", 63190, 65536, 54061)
+    )
+    return head.ljust(128, b"\0") + table + body
+
+
+ADOBE_RGB = ((0.60974, 0.31111, 0.01947), (0.20528, 0.62567, 0.06087), (0.14919, 0.06322, 0.74457))
+
+
+def _xyz(value: tuple[float, float, float]) -> bytes:
+    return b"XYZ \0\0\0\0" + struct.pack(">3i", *(round(part * 65536) for part in value))
+
+
+def _text(words: bytes) -> bytes:
+    body = b"desc\0\0\0\0" + struct.pack(">I", len(words) + 1) + words + b"\0" + bytes(8) + bytes(3 + 67)
+    return body.ljust(-(-len(body) // 4) * 4, b"\0")
+
+
+def display_p3() -> bytes:
+    """The Display-P3 profile that libvips ships."""
+    import pyvips
+
+    return bytes(pyvips.Image.profile_load("p3"))

@@ -259,7 +259,7 @@ def test_unusable_input_is_refused(tmp_path: Path) -> None:
         evaluate(request(tmp_path, mask=request(tmp_path, task="inpaint").mask), lambda _: None)
     grey = tmp_path / "grey.png"
     Image.new("L", (SIDE, SIDE)).save(grey)
-    with pytest.raises(PictureError, match=r"grey\.png is L"):
+    with pytest.raises(PictureError, match=r"grey\.png is grey"):
         evaluate(request(tmp_path, picture=str(grey)), lambda _: None)
     with pytest.raises(FileNotFoundError):
         evaluate(request(tmp_path, picture=str(tmp_path / "absent.png")), lambda _: None)

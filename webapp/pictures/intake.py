@@ -20,12 +20,13 @@ from django.core.files.uploadedfile import UploadedFile
 from django.db import transaction
 from django.db.models import F
 from django.http import Http404
-from numpy.typing import NDArray
 from PIL import Image
 
 from nasdip_engine import guard
+from nasdip_engine.bit_depth import Samples, at_depth
 from nasdip_engine.errors import PictureError
-from nasdip_engine.picture import LIMIT_BYTES, decode, encode_mask, encode_png, read_mask
+from nasdip_engine.picture import LIMIT_BYTES, decode, encode_mask, encode_png, on_white, read_mask
+from nasdip_engine.picture import Picture as Decoded
 from webapp.pictures import quota, storage
 from webapp.pictures.models import MaskDrawing, Picture, PictureKind
 from webapp.pictures.strokes import Stroke, draw, parse_strokes
@@ -46,8 +47,6 @@ THUMBNAIL_SIDE = 320
 DECODES_AT_ONCE = 2
 DRAWINGS_AT_ONCE = 2
 NAME_LENGTH = 255
-
-Pixels = NDArray[np.uint8]
 
 
 class TooLargeError(PictureError):
@@ -111,10 +110,9 @@ def store_picture(owner: User, data: bytes, name: str, *, kind: str = PictureKin
 def _store(owner: User, data: bytes, name: str, kind: str, host: guard.Host) -> Picture:
     quota.check_disk()
     quota.check_share(owner)
-    picture = decode(data, name, host)
-    height, width = picture.pixels.shape[:2]
-    normal = encode_png(picture.pixels, icc=picture.icc)
-    small = encode_png(thumbnail(picture.pixels), icc=picture.icc)
+    decoded = decode(data, name, host)
+    normal = decoded.form().encode(decoded.pixels)
+    small = thumbnail(decoded)
     stored = sum(map(len, {normal, data, small}))  # a small PNG may be its own thumbnail
     # The row first: who deletes the same bytes for another row then sees that they are referred to.
     with transaction.atomic():
@@ -124,10 +122,10 @@ def _store(owner: User, data: bytes, name: str, kind: str, host: guard.Host) -> 
             owner=owner,
             name=name,
             kind=kind,
-            width=width,
-            height=height,
-            notes=list(picture.notes),
-            source_format=picture.source_format.value,
+            width=decoded.width,
+            height=decoded.height,
+            notes=list(decoded.notes),
+            source_format=decoded.source_format.value,
             digest=digest_of(normal),
             original_digest=digest_of(data),
             thumbnail_digest=digest_of(small),
@@ -148,11 +146,14 @@ def digest_of(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def thumbnail(pixels: Pixels) -> Pixels:
-    """The picture reduced to THUMBNAIL_SIDE; uint8 (h, w, 3).  A smaller picture stays as it is."""
-    image = Image.fromarray(pixels)
+def thumbnail(decoded: Decoded) -> bytes:
+    """An 8-bit PNG of the picture, laid on white and reduced to THUMBNAIL_SIDE; a smaller one keeps its size."""
+    shown: Samples = at_depth(decoded.pixels, 8)
+    if decoded.alpha is not None:
+        shown = on_white(shown, at_depth(decoded.alpha, 8))
+    image = Image.fromarray(shown)
     image.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE), Image.Resampling.LANCZOS, reducing_gap=3.0)
-    return np.asarray(image)
+    return encode_png(np.asarray(image), decoded.icc, grey=decoded.grey)
 
 
 def mask_file(picture: Picture, mask: Picture, *, invert: bool = False) -> bytes:

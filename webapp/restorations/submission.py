@@ -9,10 +9,10 @@ import numpy as np
 from django.contrib.auth.models import User
 from django.db import transaction
 from numpy.typing import NDArray
-from PIL import Image
 
 from nasdip_engine.errors import MaskError, PictureError
 from nasdip_engine.framing import final_frame
+from nasdip_engine.picture import read_png
 from nasdip_engine.search.settings import settings_for, task_for
 from nasdip_engine.seeding import Seeds
 from nasdip_engine.task import Task
@@ -90,8 +90,7 @@ def submit(
 def _known(mask_digest: str) -> NDArray[np.bool_]:
     """The stored mask, bool (h, w), True = known."""
     try:
-        with storage.open_file(mask_digest) as stream, Image.open(stream, formats=("PNG",)) as image:
-            return np.asarray(image.convert("L")) >= 128
+        return read_png(storage.path(mask_digest)).pixels[..., 0] >= 128
     except (OSError, ValueError) as error:
         raise MaskError("the mask is not there any more; draw or upload it again", field="mask") from error
 
