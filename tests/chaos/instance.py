@@ -134,7 +134,7 @@ class Instance:
         self.workers.append(started)
         return started
 
-    def submit(self, name: str = "alice", pixels: NDArray[np.uint8] | None = None, **changes: Any) -> Job:
+    def submit(self, name: str = "alice", pixels: NDArray[Any] | None = None, **changes: Any) -> Job:
         """Queue the same small restoration of the same piece of a photograph, but for what is changed."""
         if pixels is None:
             pixels = photograph()[100 : 100 + SIDE, 200 : 200 + SIDE]

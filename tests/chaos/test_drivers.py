@@ -7,6 +7,7 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -25,7 +26,7 @@ class Case:
     """A restoration to ask both for."""
 
     task: str
-    pixels: NDArray[np.uint8]
+    pixels: NDArray[np.unsignedinteger[Any]]
     settings: dict[str, int]
     factor: int = 1
     hole: tuple[slice, slice] | None = None
@@ -40,6 +41,12 @@ CASES = {
         photograph()[100:140, 200:232],
         {"population": 3, "generations": 2, "iterations": 8},
         factor=2,
+    ),
+    "sixteen": Case(
+        "inpaint",
+        photograph()[100:148, 200:248].astype(np.uint16) * np.uint16(257) ^ np.uint16(0x5A),
+        {"population": 2, "generations": 1, "iterations": 4, "final_iterations": 2},
+        hole=(slice(10, 20), slice(20, 30)),
     ),
     # Larger than the final fit: the hole's surroundings are fitted, and only the hole is pasted back.
     "inpaint": Case(

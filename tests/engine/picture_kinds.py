@@ -67,6 +67,13 @@ def _rgba(suffix: str = ".png") -> Kind:
     return Kind(vips(rgba, "srgb", suffix), rgba[..., :3], "transparency kept", rgba[..., 3])
 
 
+def _turned() -> Kind:
+    upright = _wide(_many(4))
+    data = vips(np.rot90(upright), "rgb16", ".png", orientation=6)
+    said = "turned right, as its EXIF orientation says"
+    return Kind(data, upright[..., :3], said, upright[..., 3], bit_depth=16)
+
+
 def _palette(*, transparent: bool) -> Kind:
     indexed = Image.fromarray(_many(3)).quantize(32)
     options = {"transparency": bytes(range(0, 256, 8))} if transparent else {}
@@ -112,6 +119,7 @@ KINDS: dict[str, Callable[[], Kind]] = {
     "grey TIFF": lambda: _grey(".tif"),
     "grey with its profile": lambda: _grey(profile=pictures.colour_profile(b"GRAY", 2.2)),
     "grey and alpha": _grey_alpha,
+    "RGBA of 16 bits, turned by EXIF": _turned,
     "palette": lambda: _palette(transparent=False),
     "palette with transparency": lambda: _palette(transparent=True),
     "RGBA": _rgba,

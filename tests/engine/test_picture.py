@@ -23,7 +23,6 @@ from nasdip_engine.picture import (
     decode,
     encode_png,
     on_white,
-    read_png,
 )
 from tests.engine import pictures
 from tests.engine.pictures import photo, save, vips
@@ -385,30 +384,3 @@ def test_decoding_loads_no_decoder_and_no_torch_here_and_is_quick(tmp_path: Path
     width, vips_here, torch_here, seconds = done.stdout.split()
     assert (width, vips_here, torch_here) == ("64", "False", "False")
     assert float(seconds) < 2.0
-
-
-# -- out again ---------------------------------------------------------------------------------------
-
-
-def test_same_pixels_same_bytes_and_no_metadata() -> None:
-    pixels = photo()
-    data = encode_png(pixels)
-    assert data == encode_png(pixels.copy(order="F"))
-    kinds = re.findall(rb"(IHDR|IDAT|IEND|tEXt|zTXt|iTXt|tIME|eXIf|iCCP|pHYs|gAMA)", data)
-    assert sorted(set(kinds)) == [b"IDAT", b"IEND", b"IHDR"]
-    assert np.array_equal(np.asarray(Image.open(io.BytesIO(data))), pixels)
-
-
-def test_other_arrays_are_not_encoded() -> None:
-    for wrong in (photo().astype(np.float32), photo(channels=4), photo()[0, 0]):
-        with pytest.raises(ValueError, match="needed"):
-            encode_png(wrong)
-    with pytest.raises(ValueError, match="alpha"):
-        encode_png(photo(), alpha=np.zeros((48, 64), np.uint16))
-
-
-def test_a_file_that_is_no_png_is_an_error_of_the_file(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError):
-        read_png(tmp_path / "nothing.png")
-    with pytest.raises(OSError, match="cannot be read"):
-        read_png(b"no PNG")

@@ -110,6 +110,9 @@ class JobIn(Schema):
     seed: int = Field(
         0, ge=0, le=2**31 - 1, description="the same request with the same seed gives the same bits"
     )
+    bit_depth: Literal[8, 16] | None = Field(
+        None, description="bits a channel of the result; the picture's own if not given"
+    )
     share: bool = Field(default=False, description="let this site's reviewers see the pictures of this job")
     name: str | None = Field(None, max_length=255, pattern=PRINTABLE)
     settings: dict[str, Any] = Field(
@@ -136,6 +139,7 @@ class JobOut(Schema):
     factor: int
     preset: str
     seed: int
+    bit_depth: int | None = Field(description="asked for the result; null: the picture's own")
     share: bool
     settings: dict[str, Any]
     share_to_fill: float | None

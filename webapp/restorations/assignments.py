@@ -73,6 +73,7 @@ def _request(job: Job, plan: Plan, item: WorkItem, kind: ItemKind, token: str) -
     fitted = kind in (ItemKind.EVALUATE, ItemKind.FINISH)
     request["output"] = str(storage.scratch(f"{token}.{'npy' if fitted else 'png'}"))
     if kind in (ItemKind.BASELINE, ItemKind.COMBINE):
+        request["bit_depth"] = job.bit_depth
         request["paste"] = _upload(job) | {"frame": frame}
     if kind is ItemKind.COMBINE:
         finals = finished(job)

@@ -15,6 +15,7 @@ from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
 
+from nasdip_engine.bit_depth import DEPTHS
 from webapp.restorations.states import ENDED, GenerationState, ItemKind, ItemState, JobState
 
 __all__ = ["Event", "Generation", "Job", "JobFile", "Turn", "WorkItem", "Worker"]
@@ -44,6 +45,8 @@ class Job(models.Model):
     factor = models.PositiveSmallIntegerField(default=1)
     preset = models.CharField(max_length=32)
     seed = models.PositiveIntegerField()
+    # Of the result; null: the picture's own.
+    bit_depth = models.PositiveSmallIntegerField(null=True, blank=True)
     share = models.BooleanField(default=False)
     settings = models.JSONField()
     seeds = models.JSONField()
@@ -88,6 +91,9 @@ class Job(models.Model):
             models.CheckConstraint(condition=Q(state__in=_values(JobState)), name="job_state"),
             models.CheckConstraint(condition=Q(task__in=list(TASKS)), name="job_task"),
             models.CheckConstraint(condition=Q(factor__gte=1, factor__lte=8), name="job_factor"),
+            models.CheckConstraint(
+                condition=Q(bit_depth__isnull=True) | Q(bit_depth__in=list(DEPTHS)), name="job_bit_depth"
+            ),
             # The same Idempotency-Key of one user names one job, however often the request is sent.
             models.UniqueConstraint(fields=["owner", "idempotency_key"], name="job_once_per_key"),
             # An ended job has an end, any other has none.

@@ -17,7 +17,7 @@ from webapp.restorations.states import ItemKind, ItemState
 __all__ = ["run_of"]
 
 _OF_A_NETWORK = ("iterations", "best_iteration", "held_out_psnr", "reason", "multiply_adds", "pixels")
-_KEPT_OF_A_PICTURE = ("bit_depth", "result_bit_depth", "grey", "alpha_sha256")
+_KEPT_OF_A_PICTURE = ("bit_depth", "grey", "alpha_sha256")  # not of jobs opened by older versions
 _PIXELS_OF_A_FRAME = ("picture", "mask")
 
 
@@ -120,6 +120,7 @@ def _picture(job: Job) -> dict[str, Any]:
         "width": job.picture.width,
         "height": job.picture.height,
         **{name: frames[name] for name in _KEPT_OF_A_PICTURE if name in frames},
+        "result_bit_depth": job.bit_depth or frames.get("bit_depth"),
         "input_sha256": frames["input_sha256"],
         "mask_sha256": frames["mask_sha256"],
         "share_to_fill": job.share_to_fill,

@@ -38,6 +38,7 @@ def submit(
     factor: int = 1,
     preset: str = "preview",
     seed: int = 0,
+    bit_depth: int | None = None,
     share: bool = False,
     overrides: Mapping[str, Any] | None = None,
     idempotency_key: str | None = None,
@@ -46,8 +47,8 @@ def submit(
     """Queue a restoration of the owner's picture.
 
     mask_digest: stored grey PNG of the picture's size, >= 128 known; for in-painting only; mask_picture:
-    the upload that it was read from, if it was not drawn.  The same
-    `idempotency_key` of one owner gives the job that it gave before.  Raises the engine's InvalidInput, its
+    the upload that it was read from, if it was not drawn.  bit_depth: 8 or 16 for the result, the picture's own
+    if None.  The same `idempotency_key` of one owner gives the job that it gave before.  Raises the engine's InvalidInput, its
     `field` naming what was wrong.
     """
     if idempotency_key is not None:
@@ -71,6 +72,7 @@ def submit(
             factor=asked.factor,
             preset=preset,
             seed=seed,
+            bit_depth=bit_depth,
             share=share,
             settings=settings.to_json(),
             seeds=seeds.to_json(),

@@ -1,0 +1,38 @@
+"""The files that the project writes itself: the same pixels give the same bytes, and nothing else is in them."""
+
+from __future__ import annotations
+
+import io
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from nasdip_engine.picture import encode_png, read_png
+from tests.engine.pictures import photo
+
+
+def test_same_pixels_same_bytes_and_no_metadata() -> None:
+    pixels = photo()
+    data = encode_png(pixels)
+    assert data == encode_png(pixels.copy(order="F"))
+    kinds = re.findall(rb"(IHDR|IDAT|IEND|tEXt|zTXt|iTXt|tIME|eXIf|iCCP|pHYs|gAMA)", data)
+    assert sorted(set(kinds)) == [b"IDAT", b"IEND", b"IHDR"]
+    assert np.array_equal(np.asarray(Image.open(io.BytesIO(data))), pixels)
+
+
+def test_other_arrays_are_not_encoded() -> None:
+    for wrong in (photo().astype(np.float32), photo(channels=4), photo()[0, 0]):
+        with pytest.raises(ValueError, match="needed"):
+            encode_png(wrong)
+    with pytest.raises(ValueError, match="alpha"):
+        encode_png(photo(), alpha=np.zeros((48, 64), np.uint16))
+
+
+def test_a_file_that_is_no_png_is_an_error_of_the_file(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        read_png(tmp_path / "nothing.png")
+    with pytest.raises(OSError, match="cannot be read"):
+        read_png(b"no PNG")
