@@ -20,7 +20,7 @@ from typing import Any
 
 from nasdip_engine import guard_host
 from nasdip_engine.errors import PictureError
-from nasdip_engine.formats import PictureFormat, is_animated_png, is_camera_raw, png_header
+from nasdip_engine.formats import PictureFormat, is_animated_png, is_camera_raw, is_palette
 from nasdip_engine.guard_child import Program, Send
 from nasdip_engine.guard_wire import Message
 from nasdip_engine.png import libvips
@@ -219,10 +219,7 @@ def _check_samples(picture: Any) -> None:
 
 
 def _say_kind(decoding: _Decoding, picture: Any) -> None:
-    palette = bool(picture.get_typeof("palette")) and bool(picture.get("palette"))
-    if decoding.format is PictureFormat.PNG:
-        palette = png_header(decoding.data)[1] == 3
-    if palette:
+    if is_palette(decoding.data, decoding.format):
         decoding.notes.append(_PALETTE)
     if picture.format == "ushort":
         decoding.bit_depth = 16

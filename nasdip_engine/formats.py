@@ -13,7 +13,7 @@ from enum import StrEnum
 
 from nasdip_engine.errors import PictureError
 
-__all__ = ["PictureFormat", "is_animated_png", "is_camera_raw", "png_header", "recognise"]
+__all__ = ["PictureFormat", "is_animated_png", "is_camera_raw", "is_palette", "recognise"]
 
 
 class PictureFormat(StrEnum):
@@ -115,9 +115,13 @@ def _other(data: bytes) -> str:
     return "not a picture that can be read; open it in a picture program and save it as PNG"
 
 
-def png_header(data: bytes) -> tuple[int, int]:
-    """Bit depth and colour type (0 grey, 2 RGB, 3 palette, 4 grey + alpha, 6 RGBA); zeros if cut off."""
-    return (data[24], data[25]) if len(data) > 25 else (0, 0)
+def is_palette(data: bytes, kind: PictureFormat) -> bool:
+    """Whether a PNG or TIFF holds indices into a palette; other formats are not looked at."""
+    if kind is PictureFormat.TIFF:
+        photometric, palette_colour = 262, 3
+        return dict(_first_directory(data)).get(photometric) == palette_colour
+    colour_type = data[25:26]  # in the header chunk, which stands first
+    return kind is PictureFormat.PNG and colour_type == b"\x03"
 
 
 def is_animated_png(data: bytes) -> bool:
