@@ -1,4 +1,4 @@
-"""How near a restoration is to a reference, where there is one. NumPy and scikit-image; no torch."""
+"""How near a restoration is to a reference, where there is one. Only LPIPS needs torch."""
 
 from __future__ import annotations
 
@@ -9,27 +9,45 @@ from numpy.typing import NDArray
 
 from nasdip_engine.errors import PictureError
 
-__all__ = ["psnr", "ssim"]
+__all__ = ["NO_SCORES", "psnr", "scores", "ssim"]
 
-Pixels = NDArray[np.uint8]
+Pixels = NDArray[np.uint8] | NDArray[np.uint16]
+
+NO_SCORES: dict[str, float | None] = {"psnr": None, "ssim": None, "lpips": None}
+"""What `scores` would say of a picture that is not there."""
 _WINDOW = 11  # pixels a side, the window of Wang et al. 2004
 
 
+def scores(picture: Pixels, reference: Pixels) -> dict[str, float | None]:
+    """All three as a JSON value: `psnr` in dB (None for equal pictures, since JSON has no infinity), `ssim`, `lpips`.
+
+    picture, reference: (h, w, 3) of one size, 31 px a side at least, which every picture that the engine takes has.
+    """
+    from nasdip_engine.restoration.perceptual import lpips  # torch
+
+    decibels = psnr(picture, reference)
+    return {
+        "psnr": decibels if math.isfinite(decibels) else None,
+        "ssim": ssim(picture, reference),
+        "lpips": lpips(picture, reference),
+    }
+
+
 def psnr(picture: Pixels, reference: Pixels, among: NDArray[np.bool_] | None = None) -> float:
-    """Peak signal-to-noise ratio in dB of uint8 (h, w, 3) pictures; infinite for equal ones.
+    """Peak signal-to-noise ratio in dB of (h, w, 3) pictures, uint8 or uint16; infinite for equal ones.
 
     among: bool (h, w), the pixels to compare; all of them without it.
     """
     _same_size(picture, reference)
-    difference = picture.astype(np.float64) - reference.astype(np.float64)
+    difference = _unit(picture) - _unit(reference)
     if among is not None:
         difference = difference[among]
     error = float(np.mean(np.square(difference)))
-    return math.inf if error == 0 else 10 * math.log10(255**2 / error)
+    return math.inf if error == 0 else -10 * math.log10(error)
 
 
 def ssim(picture: Pixels, reference: Pixels) -> float:
-    """Structural similarity of uint8 (h, w, 3) pictures, Gaussian window of 11 px, mean over the channels.
+    """Structural similarity of (h, w, 3) pictures, Gaussian window of 11 px, mean over the channels.
 
     Both sides must be 11 px or more.
     """
@@ -39,15 +57,20 @@ def ssim(picture: Pixels, reference: Pixels) -> float:
     if min(picture.shape[:2]) < _WINDOW:
         raise PictureError(f"SSIM needs {_WINDOW} pixels a side; the picture is {_size(picture)}")
     score = structural_similarity(  # type: ignore[no-untyped-call]
-        reference,
-        picture,
+        _unit(reference),
+        _unit(picture),
         channel_axis=2,
-        data_range=255,
+        data_range=1.0,
         gaussian_weights=True,
         sigma=1.5,
         use_sample_covariance=False,
     )
     return float(score)
+
+
+def _unit(picture: Pixels) -> NDArray[np.float64]:
+    """[0, 1], so that pictures of 8 and of 16 bits can be compared."""
+    return picture.astype(np.float64) / np.iinfo(picture.dtype).max
 
 
 def _same_size(picture: Pixels, reference: Pixels) -> None:
