@@ -69,6 +69,7 @@ def observed_distance(degradation: Degradation, restored: NDArray[np.float32]) -
     """
     output = torch.from_numpy(np.ascontiguousarray(restored.transpose(2, 0, 1))[None])
     known = degradation.known
+    output = output.to(known.device)
     pictures = [
         (picture * known).clamp(0, 1)[0].permute(1, 2, 0).cpu().numpy()
         for picture in (degradation.observation, degradation.observe(output))

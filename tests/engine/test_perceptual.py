@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import subprocess
 import sys
 import warnings
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 from skimage import data
 from skimage.filters import gaussian
 
+from benchmarks.convert_lpips_weights import ArraysOnly
 from nasdip_engine.errors import NasDipError, PictureError
 from nasdip_engine.restoration import perceptual
 from nasdip_engine.restoration.degradation import degradation_for
@@ -92,6 +94,14 @@ def test_a_damaged_or_missing_file_is_named_in_one_sentence(tmp_path: Path) -> N
         read_weights(damaged)
     with pytest.raises(NasDipError, match=r"absent\.safetensors cannot be read: No such file"):
         read_weights(tmp_path / "absent.safetensors")
+
+
+def test_the_conversion_opens_arrays_and_nothing_else() -> None:
+    asks_for_a_shell = b"cos\nsystem\n(S'true'\ntR."
+    with pytest.raises(Exception, match=r"os\.system is no part of an array"):
+        ArraysOnly(io.BytesIO(asks_for_a_shell)).load()
+    with pytest.raises(Exception, match=r"builtins\.eval is no part of an array"):
+        ArraysOnly(io.BytesIO(b"cbuiltins\neval\n(S'1'\ntR.")).load()
 
 
 def test_equal_pictures_have_no_distance_and_order_does_not_matter() -> None:
