@@ -64,7 +64,8 @@ def combine_finals(
             held_out_error(degradation, array, held_out) if watched else observed_distance(degradation, array)
         )
 
-    errors = [error(array) for array in arrays]
+    # One network is taken whatever it is worth: there is nothing to choose.
+    errors = [error(array) for array in arrays] if watched or len(arrays) > 1 else [0.0]
     best = min(range(len(arrays)), key=errors.__getitem__)
     chosen, choice, least = arrays[best], names[best], errors[best]
     if len(arrays) > 1:

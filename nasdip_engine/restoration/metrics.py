@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,7 @@ Pixels = NDArray[np.uint8] | NDArray[np.uint16]
 NO_SCORES: dict[str, float | None] = {"psnr": None, "ssim": None, "lpips": None}
 """What `scores` would say of a picture that is not there."""
 _WINDOW = 11  # pixels a side, the window of Wang et al. 2004
+_BAND_PIXELS = 2**20
 
 
 def scores(picture: Pixels, reference: Pixels) -> dict[str, float | None]:
@@ -39,10 +41,14 @@ def psnr(picture: Pixels, reference: Pixels, among: NDArray[np.bool_] | None = N
     among: bool (h, w), the pixels to compare; all of them without it.
     """
     _same_size(picture, reference)
-    difference = _unit(picture) - _unit(reference)
-    if among is not None:
-        difference = difference[among]
-    error = float(np.mean(np.square(difference)))
+    squares, count = 0.0, 0
+    for rows in _bands(*picture.shape[:2]):
+        difference = _unit(picture[rows]) - _unit(reference[rows])
+        if among is not None:
+            difference = difference[among[rows]]
+        squares += float(np.sum(np.square(difference)))
+        count += difference.size
+    error = squares / count
     return math.inf if error == 0 else -10 * math.log10(error)
 
 
@@ -56,16 +62,28 @@ def ssim(picture: Pixels, reference: Pixels) -> float:
     _same_size(picture, reference)
     if min(picture.shape[:2]) < _WINDOW:
         raise PictureError(f"SSIM needs {_WINDOW} pixels a side; the picture is {_size(picture)}")
-    score = structural_similarity(  # type: ignore[no-untyped-call]
-        _unit(reference),
-        _unit(picture),
-        channel_axis=2,
-        data_range=1.0,
-        gaussian_weights=True,
-        sigma=1.5,
-        use_sample_covariance=False,
-    )
-    return float(score)
+    rim = _WINDOW // 2  # the map is averaged where the window lies inside the picture
+    total, height = 0.0, picture.shape[0] - 2 * rim
+    for rows in _bands(height, picture.shape[1]):
+        seen = slice(rows.start, rows.stop + 2 * rim)
+        score = structural_similarity(  # type: ignore[no-untyped-call]
+            _unit(reference[seen]),
+            _unit(picture[seen]),
+            channel_axis=2,
+            data_range=1.0,
+            gaussian_weights=True,
+            sigma=1.5,
+            use_sample_covariance=False,
+        )
+        total += float(score) * (rows.stop - rows.start)
+    return float(total / height)
+
+
+def _bands(height: int, width: int) -> Iterator[slice]:
+    """Rows, so many at a time: the doubles of a whole large picture would need gigabytes."""
+    step = max(1, _BAND_PIXELS // width)
+    for first in range(0, height, step):
+        yield slice(first, min(first + step, height))
 
 
 def _unit(picture: Pixels) -> NDArray[np.float64]:

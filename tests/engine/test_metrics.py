@@ -10,6 +10,7 @@ import pytest
 from skimage.metrics import peak_signal_noise_ratio
 
 from nasdip_engine.errors import PictureError
+from nasdip_engine.restoration import metrics
 from nasdip_engine.restoration.metrics import psnr, scores, ssim
 from nasdip_engine.restoration.perceptual import lpips
 from nasdip_engine.seeding import generator
@@ -55,6 +56,16 @@ def test_pictures_of_eight_and_of_sixteen_bits_can_be_compared() -> None:
     assert psnr(deep, reference) == pytest.approx(psnr(picture, reference), abs=1e-9)
     assert ssim(deep, reference) == pytest.approx(ssim(picture, reference), abs=1e-9)
     assert psnr(deep, deep ^ np.uint16(1)) == pytest.approx(20 * math.log10(65535))
+
+
+def test_a_large_picture_in_bands_has_the_scores_of_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    picture, reference = photo(40, 61), photo(40, 62)[:61]
+    among = photo(40, 61, 1)[..., 0] > 100
+    whole = psnr(picture, reference), psnr(picture, reference, among), ssim(picture, reference)
+    for rows in (1, 7, 60):
+        monkeypatch.setattr(metrics, "_BAND_PIXELS", rows * 40)
+        banded = psnr(picture, reference), psnr(picture, reference, among), ssim(picture, reference)
+        assert banded == pytest.approx(whole, abs=1e-9)
 
 
 def test_scores_are_all_three_and_json() -> None:
