@@ -56,9 +56,9 @@ def _searched(case: Case, settings: SearchSettings, seed: int) -> tuple[list[Clo
         scores = true_scores(search, best.genome, case.clean)
         return history, {
             "fitness": best.fitness,
-            "psnr": scores["psnr"],
             "genome": best.genome,
             "starter": best.starter,
+            **scores,
         }
 
 
@@ -69,8 +69,8 @@ def _starters(case: Case, settings: SearchSettings, seed: int) -> dict[str, Any]
         best = max(range(len(genomes)), key=fitness.__getitem__)
         return {
             "fitness": fitness[best],
-            "psnr": true_scores(search, genomes[best], case.clean)["psnr"],
             "genome": genomes[best],
+            **true_scores(search, genomes[best], case.clean),
         }
 
 

@@ -2,8 +2,9 @@
 
     python -m benchmarks.preview_rows [--preset preview] [--seed 0] [--only denoise] [--keep DIR] [--table FILE.md]
 
-Runs the command line exactly as a user would, one picture after the other, and prints one row a picture: PSNR in dB against the
-clean picture, seconds of wall time, and cost. About ten minutes on two cores; nothing else should run meanwhile.
+Runs the command line exactly as a user would, one picture after the other, and prints one row a picture: PSNR in dB, SSIM
+and LPIPS against the clean picture, seconds of wall time, and cost. About ten minutes on two cores; nothing else should
+run meanwhile.
 """
 
 from __future__ import annotations
@@ -21,9 +22,11 @@ from PIL import Image
 
 from benchmarks.pictures import Case, astronaut_noise, chelsea_strokes, coffee_small
 from benchmarks.rivals import rivals
-from nasdip_engine.restoration.metrics import psnr
+from nasdip_engine.restoration.metrics import scores
 
-_HEADER = """| picture | ours | rivals, dB | over the first rival | winner | seconds | iterations x pixels | multiply-adds |
+_HEADER = """Each result with its PSNR in dB, SSIM and LPIPS (less is better); PSNR decides who wins.
+
+| picture | ours | rivals | dB over the first rival | winner | seconds | iterations x pixels | multiply-adds |
 |---|---|---|---|---|---|---|---|"""
 
 
@@ -57,18 +60,22 @@ def _restore(case: Case, folder: Path, preset: str, seed: int) -> tuple[dict, fl
 def row(case: Case, folder: Path, preset: str, seed: int) -> str:
     """One table row; the result and the rivals stay in `folder`."""
     run, seconds = _restore(case, folder, preset, seed)
-    scores = {name: psnr(pixels, case.clean) for name, pixels in rivals(case).items()}
+    against = {name: scores(pixels, case.clean) for name, pixels in rivals(case).items()}
     ours = run["reference"]["psnr"]
     listed = ", ".join(
-        f"{name} {score:.2f}{' (wins)' if score > ours else ''}" for name, score in scores.items()
+        f"{name} {_told(score)}{' (wins)' if score['psnr'] > ours else ''}" for name, score in against.items()
     )
-    first = next(iter(scores.values()))
+    first = next(iter(against.values()))["psnr"]
     origin = "a starter" if run["best_is_starter"] else "found by the search"
     cost = run["cost"]
     return (
-        f"| {case.name} | **{ours:.2f}** | {listed} | {ours - first:+.2f} | {origin} | {seconds:.0f} "
+        f"| {case.name} | **{_told(run['reference'])}** | {listed} | {ours - first:+.2f} | {origin} | {seconds:.0f} "
         f"| {cost['iterations_x_pixels'] / 1e6:.0f} M | {cost['multiply_adds'] / 1e12:.2f} T |"
     )
+
+
+def _told(score: dict) -> str:
+    return f"{score['psnr']:.2f} / {score['ssim']:.3f} / {score['lpips']:.3f}"
 
 
 def main() -> None:

@@ -39,11 +39,12 @@ FloatArray = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Baseline:
-    """picture: uint8 or uint16 (H, W, 3), from every observation.  held_out_psnr: in dB, of one made without them."""
+    """picture: uint8 or uint16 (H, W, 3), from every observation.  held_out_psnr: in dB, of one made without the held-out
+    ones; None where nothing is held out."""
 
     method: str
     picture: Samples
-    held_out_psnr: float
+    held_out_psnr: float | None
 
 
 def baseline_method(task: Task, to_fill: int) -> str:
@@ -85,6 +86,8 @@ def baseline(
     alive()
     shown = restore(observed, ~degradation.known.numpy(), degradation)
     alive()
+    if not held_out.any():
+        return Baseline(method, degradation.compose(shown), None)
     scored = restore(observed, hidden, degradation)
     alive()
     error = held_out_error(degradation, scored, held_out)

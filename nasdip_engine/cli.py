@@ -101,7 +101,7 @@ def _parser() -> argparse.ArgumentParser:
     restore.add_argument("picture", type=Path)
     _add_question(restore, required=True)
     restore.add_argument(
-        "--reference", type=Path, help="a clean picture of the result's size, for PSNR and SSIM only"
+        "--reference", type=Path, help="a clean picture of the result's size, for PSNR, SSIM and LPIPS only"
     )
     restore.add_argument(
         "--out", type=Path, required=True, help="folder for the result; one that holds a run is refused"
@@ -118,7 +118,7 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument(
         "--reference",
         type=Path,
-        help="a clean picture of the result's size: prints psnr and ssim on the search frame",
+        help="a clean picture of the result's size: prints psnr, ssim and lpips on the search frame",
     )
 
     verify = commands.add_parser("verify", help="repeat the final fit of a run and compare digests")
@@ -154,13 +154,18 @@ def _restore(arguments: argparse.Namespace) -> int:
 
 def _summary(run: dict[str, Any], folder: Path) -> str:
     final, rival = run["final"], run["baseline"]
-    text = f"{folder / 'restored.png'}: {final['held_out_psnr']:.2f} dB on held-out observations"
-    if rival:
-        text += f" ({rival['method']}: {rival['held_out_psnr']:.2f} dB)"
+    text = f"{folder / 'restored.png'}: "
+    if final["held_out_psnr"] is None:
+        text += "nothing was held out to measure it by"
+    else:
+        text += f"{final['held_out_psnr']:.2f} dB on held-out observations"
+        if rival:
+            text += f" ({rival['method']}: {rival['held_out_psnr']:.2f} dB)"
     if run["reference"]:
         decibels, similarity = run["reference"]["psnr"], run["reference"]["ssim"]
         shown = "equal to" if decibels is None else f"{decibels:.2f} dB PSNR against"
         text += f"; {shown} the reference, {similarity:.4f} SSIM"
+        text += f", {run['reference']['lpips']:.4f} LPIPS"
     return text
 
 

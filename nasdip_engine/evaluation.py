@@ -184,7 +184,7 @@ def _fit_genome(request: Request, progress: Callable[[Progress], None]) -> dict[
         settings.iterations if request.kind is Kind.EVALUATE else settings.final_iterations
     )
     from nasdip_engine.restoration.degradation import degradation_for
-    from nasdip_engine.restoration.fitness import fitness, held_out_psnr
+    from nasdip_engine.restoration.fitness import held_out_psnr, score
 
     degradation = degradation_for(request.task, pixels, mask)
     reporter = _Reporter(progress, iterations, degradation)
@@ -196,11 +196,12 @@ def _fit_genome(request: Request, progress: Callable[[Progress], None]) -> dict[
         return outcome | spent | {"reason": f"diverged: {problem}"}
     if request.output:
         _write(request.output, lambda file: np.save(file, fitted.average, allow_pickle=False))
-    score = fitness(fitted.held_out_mse)
+    error = fitted.held_out_mse
+    fitness = score(settings.fitness, degradation, fitted.average, error)
     return outcome | {
-        "fitness": score,
-        "fitness_hex": score.hex(),
-        "held_out_psnr": held_out_psnr(fitted.held_out_mse),
+        "fitness": fitness,
+        "fitness_hex": fitness.hex(),
+        "held_out_psnr": None if error is None else held_out_psnr(error),
         "iterations": fitted.iterations,
         "best_iteration": fitted.best_iteration,
         "still_falling": fitted.still_falling,

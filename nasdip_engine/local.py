@@ -307,12 +307,12 @@ class LocalSearch:
 
     def _tell_final(self, progress: dict[str, Any]) -> None:
         now = time.monotonic()
-        if now - self._last_line >= _SAY_EVERY and progress["held_out_psnr"] is not None:
-            self._last_line = now
-            self._say(
-                f"final fit: iteration {progress['iteration']} of at most {progress['of']}, "
-                f"{progress['held_out_psnr']:.2f} dB on held-out observations"
-            )
+        if now - self._last_line < _SAY_EVERY or progress["loss"] is None:
+            return
+        self._last_line = now
+        seen = progress["held_out_psnr"]
+        figure = "" if seen is None else f", {seen:.2f} dB on held-out observations"
+        self._say(f"final fit: iteration {progress['iteration']} of at most {progress['of']}{figure}")
 
     def baseline(self) -> tuple[dict[str, Any], Pixels]:
         """The task's training-free reference on the same frame: its record and its whole picture."""

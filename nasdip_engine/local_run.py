@@ -5,7 +5,6 @@ The folder is written whole or not at all: an interrupted or failed run leaves n
 
 from __future__ import annotations
 
-import math
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -53,11 +52,9 @@ def _cost(outcomes: Sequence[dict[str, Any]], seconds: float) -> dict[str, Any]:
 def _against(picture: Pixels, reference: Pixels | None) -> dict[str, float | None] | None:
     if reference is None:
         return None
-    from nasdip_engine.restoration.metrics import psnr, ssim
+    from nasdip_engine.restoration.metrics import scores
 
-    decibels = psnr(picture, reference)
-    # JSON has no infinity: a picture that equals the reference has no PSNR.
-    return {"psnr": decibels if math.isfinite(decibels) else None, "ssim": ssim(picture, reference)}
+    return scores(picture, reference)
 
 
 def restore_to_folder(
@@ -115,7 +112,7 @@ def _write_whole(asked: Question, folder: Path, run: dict[str, Any], restored: P
 
 
 def evaluate_one(asked: Question, genome_text: str, *, reference: Pixels | None = None) -> dict[str, Any]:
-    """The outcome of one genome on the search frame, with PSNR and SSIM there when a reference is given."""
+    """The outcome of one genome on the search frame, with PSNR, SSIM and LPIPS there when a reference is given."""
     with LocalSearch(asked, workers=1) as search:
         outcome = search.evaluate(genome_text)
         told = ("fitness", "fitness_hex", "reason", "held_out_psnr", "iterations", "multiply_adds")
@@ -124,15 +121,16 @@ def evaluate_one(asked: Question, genome_text: str, *, reference: Pixels | None 
 
 
 def true_scores(search: LocalSearch, genome_text: str, reference: Pixels) -> dict[str, float | None]:
-    """PSNR in dB and SSIM of a genome's search fit against the clean picture, for studies: the search never sees them.
+    """PSNR in dB, SSIM and LPIPS of a genome's search fit against the clean picture; the search never sees them.
 
-    reference: (H, W, 3) of the result's size.  Both are None for a genome without an output.
+    reference: (H, W, 3) of the result's size.  All are None for a genome without an output.
     """
     from nasdip_engine.restoration.degradation import degradation_for
+    from nasdip_engine.restoration.metrics import NO_SCORES, scores
 
     output = search.output_of(genome_text)
     if output is None:
-        return {"psnr": None, "ssim": None}
+        return dict(NO_SCORES)
     asked = search.asked
     frame, factor = asked.search, asked.task.factor
     picture = degradation_for(asked.task, frame.picture, frame.mask).compose(output)
@@ -140,5 +138,4 @@ def true_scores(search: LocalSearch, genome_text: str, reference: Pixels) -> dic
     clean = reference[y : y + height, x : x + width]
     if clean.shape != picture.shape:  # a reduced frame is compared at its own size
         clean = resized(clean, picture.shape[1], picture.shape[0], Image.Resampling.BOX)
-    against = _against(picture, clean)
-    return {"psnr": against["psnr"], "ssim": against["ssim"]} if against else {"psnr": None, "ssim": None}
+    return scores(picture, clean)

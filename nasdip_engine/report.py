@@ -16,6 +16,10 @@ __all__ = ["write_architecture", "write_convergence"]
 
 _ACCENT = "#c2570c"  # the one accent of the pages: the best so far
 _GREY = "#6b6b6b"
+_FITNESS = {
+    "held-out": "fitness (held-out PSNR, 10 to 50 dB as 0 to 1)",
+    "lpips-observed": "fitness (1 - LPIPS to what was observed)",
+}
 
 
 def write_convergence(run: Mapping[str, Any], path: Path) -> None:
@@ -43,7 +47,7 @@ def write_convergence(run: Mapping[str, Any], path: Path) -> None:
         numbers, [generation["best"] for generation in generations], color=_ACCENT, marker="o", label="best"
     )
     axes.set_xlabel("generation")
-    axes.set_ylabel("fitness (held-out PSNR, 10 to 50 dB as 0 to 1)")
+    axes.set_ylabel(_FITNESS[run["settings"].get("fitness", "held-out")])
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_ylim(bottom=0)
     axes.legend(frameon=False)

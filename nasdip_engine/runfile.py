@@ -71,7 +71,7 @@ def build_run(
     too (T in iterations, null where the settings decide the length).
     cost: `iterations`, `iterations_x_pixels`, `multiply_adds`, `seconds`.
     excluded: what the owner took out of the search, as inputs that a repetition needs.
-    reference: `psnr` in dB and `ssim` against a clean picture, where one was given.
+    reference: `psnr` in dB, `ssim` and `lpips` against a clean picture, where one was given.
     """
     return {
         "format": FORMAT,

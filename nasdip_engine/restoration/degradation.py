@@ -182,8 +182,10 @@ def degradation_for(task: Task, pixels: Pixels, mask: BoolArray | None) -> Degra
 def held_out_set(degradation: Degradation, task: Task, share: float, evaluation_seed: int) -> Tensor:
     """The held-out observations of a search, bool (h, w): the same for every genome.
 
-    Depends on the evaluation seed, the task, the mask and the size, on nothing else.
+    Depends on the evaluation seed, the task, the mask and the size, on nothing else.  A share of 0 holds nothing out.
     """
+    if share == 0:
+        return torch.zeros_like(degradation.known)
     height, width = degradation.known.shape
     mask = hashlib.sha256(degradation.known.numpy().tobytes()).hexdigest()
     purpose = ("held-out", str(task.kind), task.factor, height, width, mask)

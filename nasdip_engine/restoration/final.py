@@ -1,7 +1,8 @@
 """From the final fits to one picture: each network alone, or the mean of them all (engine notes, sec. 8).
 
 Two fits of classical DIP, averaged, are worth +0.57 dB over one; but a poor network drags a good one down.
-So the held-out observations, which none of the fits saw, choose between the mean and each one alone.
+So the held-out observations, which none of the fits saw, choose between the mean and each one alone. Where nothing is
+held out, the search's own score chooses: LPIPS against what was observed (eq. 6).
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from nasdip_engine.bit_depth import Samples
 from nasdip_engine.errors import SettingsError
 from nasdip_engine.restoration.degradation import degradation_for, held_out_error, held_out_set
 from nasdip_engine.restoration.fitness import held_out_psnr
+from nasdip_engine.restoration.perceptual import observed_distance
 from nasdip_engine.search.settings import SearchSettings
 from nasdip_engine.task import Task
 
@@ -27,15 +29,15 @@ MEAN = "mean"
 @dataclass(frozen=True)
 class Combination:
     """array: float32 (H, W, 3) in [0, 1].  choice: "mean" or the name of the network taken alone.
-    picture: uint8 or uint16 (H, W, 3), known pixels as observed.  held_out_psnr: of the choice, in dB.
-    singles: the same of each network, in the order given.
+    picture: uint8 or uint16 (H, W, 3), known pixels as observed.  held_out_psnr: of the choice, in dB; None where
+    nothing is held out.  singles: the same of each network, in the order given.
     """
 
     array: NDArray[np.float32]
     picture: Samples
     choice: str
-    held_out_psnr: float
-    singles: tuple[float, ...]
+    held_out_psnr: float | None
+    singles: tuple[float | None, ...]
 
 
 def combine_finals(
@@ -49,7 +51,7 @@ def combine_finals(
     evaluation_seed: int,
     bit_depth: int | None = None,
 ) -> Combination:
-    """Take what has the least held-out error: a network alone (the first of equals) or the mean.
+    """Take what has the least held-out error, or else LPIPS: a network alone (the first of equals) or the mean.
 
     arrays: float32 (H, W, 3) restorations of the frame `pixels`, (h, w, 3) of 8 or 16 bits.  names: their genomes.
     bit_depth: of the picture, the frame's own if None.
@@ -58,16 +60,25 @@ def combine_finals(
     degradation = degradation_for(task, pixels, mask)
     _check(arrays, names, degradation.output_size)
     held_out = held_out_set(degradation, task, settings.hold_out_share, evaluation_seed)
-    errors = [held_out_error(degradation, array, held_out) for array in arrays]
+    watched = bool(held_out.any())
+
+    def error(array: NDArray[np.float32]) -> float:
+        return (
+            held_out_error(degradation, array, held_out) if watched else observed_distance(degradation, array)
+        )
+
+    # One network is taken whatever it is worth: there is nothing to choose.
+    errors = [error(array) for array in arrays] if watched or len(arrays) > 1 else [0.0]
     best = min(range(len(arrays)), key=errors.__getitem__)
     chosen, choice, least = arrays[best], names[best], errors[best]
     if len(arrays) > 1:
         mean = np.asarray(np.mean(np.stack(arrays), axis=0, dtype=np.float64), dtype=np.float32)
-        mean_error = held_out_error(degradation, mean, held_out)
+        mean_error = error(mean)
         if mean_error < least:
             chosen, choice, least = mean, MEAN, mean_error
-    singles = tuple(held_out_psnr(single) for single in errors)
-    return Combination(chosen, degradation.compose(chosen, bit_depth), choice, held_out_psnr(least), singles)
+    decibels = [held_out_psnr(value) if watched else None for value in (least, *errors)]
+    picture = degradation.compose(chosen, bit_depth)
+    return Combination(chosen, picture, choice, decibels[0], tuple(decibels[1:]))
 
 
 def _check(arrays: Sequence[NDArray[np.float32]], names: Sequence[str], size: tuple[int, int]) -> None:

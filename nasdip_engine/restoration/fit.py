@@ -2,7 +2,8 @@
 
 The result is not the network's last output but a moving average of its outputs, taken where its error on the
 held-out observations was least: averaging is worth more than most of what tells genomes apart, and the
-held-out minimum is where fitting turns from the picture to its noise.
+held-out minimum is where fitting turns from the picture to its noise. Where nothing is held out, as in the paper, every
+fit goes to the end and its last average is the result.
 """
 
 from __future__ import annotations
@@ -61,10 +62,11 @@ class Fit:
 
     held_out_mse: that least error.  best_iteration: where it was.  iterations: how many were done.
     curve: (iteration, held-out PSNR in dB) at every look.
+    With nothing held out: the last average, None, the last iteration, and no curve.
     """
 
     average: NDArray[np.float32]
-    held_out_mse: float
+    held_out_mse: float | None
     best_iteration: int
     iterations: int
     curve: tuple[tuple[int, float], ...]
@@ -72,7 +74,7 @@ class Fit:
     @property
     def still_falling(self) -> bool:
         """Whether the last look was the best one: more iterations would have been worth something."""
-        return self.best_iteration == self.iterations
+        return self.held_out_mse is not None and self.best_iteration == self.iterations
 
 
 def noise_input(channels: int, height: int, width: int, rng: np.random.Generator) -> Tensor:
@@ -93,9 +95,9 @@ def fit(
 ) -> Fit:
     """Minimise the loss over the observations that are not held out; `report` is called each iteration.
 
-    network: (1, C, H, W) -> (1, 3, H, W) in [0, 1].  held_out: bool (h, w).  Stops at `settings.iterations`,
-    or earlier, unless it is to go to the end, when the held-out error has not fallen for max(300, half of the
-    iterations so far).
+    network: (1, C, H, W) -> (1, 3, H, W) in [0, 1].  held_out: bool (h, w), may be nowhere True.  Stops at
+    `settings.iterations`, or earlier, unless it is to go to the end, when the held-out error has not fallen for
+    max(300, half of the iterations so far).
     Raises DivergedError when the loss is not finite. Wall time decides nothing.
     """
     fitted = degradation.known & ~held_out
@@ -103,6 +105,7 @@ def fit(
     optimiser = torch.optim.Adam(network.parameters(), lr=settings.learning_rate, fused=True)
     average = _Average(degradation.output_size, settings.average_decay)
     best, curve = _Best(), []
+    watched = bool(held_out.any())
     iteration = 0
     for iteration in range(1, settings.iterations + 1):
         optimiser.zero_grad(set_to_none=True)
@@ -115,7 +118,7 @@ def fit(
         optimiser.step()
         average.add(output.detach())
         seen = None
-        if iteration % settings.check_every == 0 or iteration == settings.iterations:
+        if watched and (iteration % settings.check_every == 0 or iteration == settings.iterations):
             error = degradation.error(average.now(), held_out)
             if not math.isfinite(error):
                 raise DivergedError(f"the held-out error was {error} at iteration {iteration}")
@@ -126,6 +129,8 @@ def fit(
         patient = settings.to_the_end or iteration - best.iteration < max(_PATIENCE, iteration // 2)
         if seen is not None and not patient:
             break
+    if not watched:
+        return Fit(average.picture(), None, iteration, iteration, ())
     return Fit(best.picture(), best.error, best.iteration, iteration, tuple(curve))
 
 

@@ -210,6 +210,7 @@ def _checked_number(name: str, value: Any, whole: bool) -> int | float:
     return value if whole else float(value)
 
 
+SMALLEST_OBSERVED = 31  # px a side; see restoration.perceptual
 _CAP_IN_STARTERS = {"preview": 4.5, "balanced": 4.5, "thorough": 6}
 _LEARNING_RATES = {TaskKind.INPAINT: 0.02}  # a hole gains from larger steps, noise and enlarging lose by them
 
@@ -260,6 +261,7 @@ def settings_for(preset: str, task: Task, overrides: Mapping[str, Any] | None = 
         values["cost_cap"] = default_cost_cap(preset, settings.units, settings.crop, settings.input_channels)
     settings = SearchSettings(**values)
     _check_cap(settings)
+    _check_observed(settings, task)
     return settings
 
 
@@ -295,6 +297,16 @@ def _check_cap(settings: SearchSettings) -> None:
             f"cost_cap is {settings.cost_cap}; with these units and this crop it must be 0 (none) or at least "
             f"{math.ceil(least)}, the price of the cheapest starter",
             field="cost_cap",
+        )
+
+
+def _check_observed(settings: SearchSettings, task: Task) -> None:
+    """Refuse a crop whose observation LPIPS can't be taken of."""
+    if settings.fitness == "lpips-observed" and settings.crop // task.factor < SMALLEST_OBSERVED:
+        raise SettingsError(
+            f"crop is {settings.crop}; with fitness 'lpips-observed' and factor {task.factor} it must be at least "
+            f"{SMALLEST_OBSERVED * task.factor}, so that {SMALLEST_OBSERVED} observed pixels a side can be compared",
+            field="crop",
         )
 
 

@@ -94,6 +94,15 @@ def test_the_state_is_told_by_the_events(modules: Page) -> None:
     assert "Generation 1 closed: best 0.500, mean 0.450." in [line["text"] for line in state["log"]]
 
 
+def test_a_best_network_without_held_out_pixels_has_no_decibels(modules: Page) -> None:
+    """Its fitness is another score: nothing may be read out of it as a PSNR."""
+    best = next(index for index, event in enumerate(EVENTS) if event["kind"] == "best")
+    assert modules.evaluate(REDUCE, [SNAPSHOT, EVENTS[: best + 1]])["bestPsnr"] == 26.0
+    told = {**EVENTS[best], "held_out_psnr": None}
+    state = modules.evaluate(REDUCE, [SNAPSHOT, [*EVENTS[:best], told]])
+    assert (state["bestFitness"], state["bestPsnr"]) == (0.4, None)
+
+
 def test_work_after_a_pause_says_that_the_job_runs(modules: Page) -> None:
     resumed = next(index for index, event in enumerate(EVENTS) if event["kind"] == "resumed")
     assert modules.evaluate(REDUCE, [SNAPSHOT, EVENTS[: resumed + 1]])["state"] == "queued"

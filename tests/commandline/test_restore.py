@@ -12,6 +12,7 @@ from PIL import Image
 
 from nasdip_engine.genome.genome import Genome
 from nasdip_engine.restoration.metrics import psnr, ssim
+from nasdip_engine.restoration.perceptual import lpips
 from tests.commandline.conftest import SMALL, Run, nasdip
 
 pytestmark = pytest.mark.slow
@@ -62,11 +63,14 @@ def test_run_json_says_what_was_asked_done_and_spent(run_of: Callable[[str], Run
 
 
 @pytest.mark.parametrize("task", TASKS)
-def test_psnr_and_ssim_are_those_of_the_restored_picture(run_of: Callable[[str], Run], task: str) -> None:
+def test_psnr_ssim_and_lpips_are_those_of_the_restored_picture(
+    run_of: Callable[[str], Run], task: str
+) -> None:
     run = run_of(task)
     clean = np.asarray(Image.open(run.clean))
     assert run.json["reference"]["psnr"] == psnr(run.pixels("restored.png"), clean)
     assert run.json["reference"]["ssim"] == ssim(run.pixels("restored.png"), clean)
+    assert run.json["reference"]["lpips"] == lpips(run.pixels("restored.png"), clean)
 
 
 def test_known_pixels_are_the_uploads_to_the_last_bit_and_the_hole_is_filled(
@@ -122,6 +126,7 @@ def test_evaluate_gives_the_best_genomes_fitness_to_the_bit(run_of: Callable[[st
     assert answer["reason"] is None
     assert answer["psnr"] > 5
     assert 0 < answer["ssim"] < 1
+    assert 0 < answer["lpips"] < 1.5
 
 
 def test_evaluate_tells_why_a_genome_is_invalid(run_of: Callable[[str], Run]) -> None:

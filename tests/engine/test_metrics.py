@@ -1,7 +1,8 @@
-"""PSNR and SSIM against a reference."""
+"""PSNR, SSIM and LPIPS against a reference."""
 
 from __future__ import annotations
 
+import json
 import math
 
 import numpy as np
@@ -9,7 +10,9 @@ import pytest
 from skimage.metrics import peak_signal_noise_ratio
 
 from nasdip_engine.errors import PictureError
-from nasdip_engine.restoration.metrics import psnr, ssim
+from nasdip_engine.restoration import metrics
+from nasdip_engine.restoration.metrics import psnr, scores, ssim
+from nasdip_engine.restoration.perceptual import lpips
 from nasdip_engine.seeding import generator
 from tests.engine.pictures import photo
 
@@ -44,6 +47,37 @@ def test_ssim_is_one_for_equals_and_falls_with_noise() -> None:
     )
     assert ssim(picture, picture) == 1.0
     assert 1 > ssim(little, picture) > ssim(much, picture) > 0
+
+
+def test_pictures_of_eight_and_of_sixteen_bits_can_be_compared() -> None:
+    picture, reference = photo(40, 32), photo(40, 33)[:32]
+    deep = picture.astype(np.uint16) * np.uint16(257)
+    assert psnr(deep, picture) == math.inf
+    assert psnr(deep, reference) == pytest.approx(psnr(picture, reference), abs=1e-9)
+    assert ssim(deep, reference) == pytest.approx(ssim(picture, reference), abs=1e-9)
+    assert psnr(deep, deep ^ np.uint16(1)) == pytest.approx(20 * math.log10(65535))
+
+
+def test_a_large_picture_in_bands_has_the_scores_of_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    picture, reference = photo(40, 61), photo(40, 62)[:61]
+    among = photo(40, 61, 1)[..., 0] > 100
+    whole = psnr(picture, reference), psnr(picture, reference, among), ssim(picture, reference)
+    for rows in (1, 7, 60):
+        monkeypatch.setattr(metrics, "_BAND_PIXELS", rows * 40)
+        banded = psnr(picture, reference), psnr(picture, reference, among), ssim(picture, reference)
+        assert banded == pytest.approx(whole, abs=1e-9)
+
+
+def test_scores_are_all_three_and_json() -> None:
+    picture, reference = photo(40, 32), photo(40, 33)[:32]
+    found = scores(picture, reference)
+    assert json.loads(json.dumps(found, allow_nan=False)) == found
+    assert found == {
+        "psnr": psnr(picture, reference),
+        "ssim": ssim(picture, reference),
+        "lpips": lpips(picture, reference),
+    }
+    assert scores(picture, picture) == {"psnr": None, "ssim": 1.0, "lpips": 0.0}
 
 
 def test_pictures_of_two_sizes_are_refused_with_both() -> None:

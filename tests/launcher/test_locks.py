@@ -9,7 +9,7 @@ import sys
 
 from tests.launcher.instance import ROOT
 
-# Loads the site, the worker and the engine, runs every baseline (they import late), and tells what was loaded.
+# Loads the site, the worker and the engine, runs every baseline and score (they import late), and tells what was loaded.
 SCRIPT = """
 import json, sys
 import django, numpy as np
@@ -17,13 +17,13 @@ django.setup()
 import webapp.config.asgi, gpu_worker.app, gpu_worker.batch, nasdip_engine.cli, nasdip_engine.reproduce
 from nasdip_engine.baselines import baseline
 from nasdip_engine.report import write_convergence
-from nasdip_engine.restoration.metrics import ssim
+from nasdip_engine.restoration.metrics import scores
 from nasdip_engine.task import Task
 pixels = np.tile(np.arange(40, dtype=np.uint8)[:, None, None] * 5, (1, 40, 3))
 mask = np.ones((40, 40), bool); mask[10:14, 10:14] = False
 for task, known in ((Task("denoise"), None), (Task("inpaint"), mask), (Task("upscale", 2), None)):
     baseline(task, pixels, known, hold_out_share=0.05, evaluation_seed=1, alive=lambda: None)
-ssim(pixels, pixels)
+scores(pixels, pixels)
 import matplotlib.backends.backend_agg, pyvips
 from importlib.metadata import packages_distributions
 owners = packages_distributions()

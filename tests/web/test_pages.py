@@ -11,6 +11,7 @@ from django.test import Client
 from nasdip_engine.framing import LARGEST_RESULT, LARGEST_SIDE, SMALLEST_SIDE
 from tests.web.cast import encoded, photograph
 from webapp.pictures.intake import store_picture
+from webapp.restorations.models import Job
 
 pytestmark = pytest.mark.django_db
 
@@ -68,3 +69,20 @@ def test_a_picture_of_the_largest_size_may_have_everything(client: Client, alice
     largest = LARGEST_RESULT // LARGEST_SIDE
     assert factors(page) == {factor: factor <= largest for factor in range(2, 9)}
     assert f'<option value="{largest}" selected>' in page  # the nearest below what was asked for
+
+
+def test_a_result_says_what_was_held_out_and_by_how_much_it_won(client: Client, done_job: Job) -> None:
+    page = client.get(f"/jobs/{done_job.pk}/").content.decode()
+    assert "25.00 dB" in page and "22.50 dB" in page
+    assert "predicts the held-out pixels 2.50 dB better than non-local means" in page
+    assert "Held-out pixels are pixels of your picture that no method was shown" in page
+
+
+def test_a_result_of_a_search_that_held_nothing_out_has_no_figures(client: Client, done_job: Job) -> None:
+    run = done_job.run
+    assert run
+    run["final"]["held_out_psnr"] = run["baseline"]["held_out_psnr"] = None
+    Job.objects.filter(pk=done_job.pk).update(run=run)
+    page = client.get(f"/jobs/{done_job.pk}/").content.decode()
+    assert page.count("not measured") == 2 and " dB" not in page.replace("error on held-out pixels", "")
+    assert "Nothing was held out" in page and 'data-testid="verdict"' not in page

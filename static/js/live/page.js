@@ -6,7 +6,7 @@ import { EventStream } from "../event_stream.js";
 import { request } from "../http.js";
 import { showProblem } from "../notice.js";
 import { Curves } from "./curves.js";
-import { ENDED, decibels, fromSnapshot, reduce, withEarlier, withSnapshot } from "./reducer.js";
+import { ENDED, fromSnapshot, reduce, withEarlier, withSnapshot } from "./reducer.js";
 import { showStrip } from "./strip.js";
 import { allowedActs, clock, leftSentence, nowSentence } from "./words.js";
 
@@ -228,7 +228,7 @@ class LivePage {
     this.compare.hidden = !some;
     if (picture) swap(after, picture);
     if (picture) this.showSeen(state);
-    const psnr = state.bestPsnr ?? decibels(state.bestFitness);
+    const psnr = state.bestPsnr;
     this.part("[data-best-figure]").textContent =
       state.bestFitness === null
         ? "none yet"

@@ -138,7 +138,7 @@ const CHANGES = {
   best: (state, event) => ({
     bestFitness: event.fitness ?? state.bestFitness,
     bestGenome: event.genome ?? state.bestGenome,
-    bestPsnr: event.held_out_psnr ?? decibels(event.fitness) ?? state.bestPsnr,
+    bestPsnr: event.held_out_psnr ?? null,
     bestPreview: event.preview || state.bestPreview,
     bestOfWhole: event.preview ? false : state.bestOfWhole,
   }),
@@ -178,11 +178,6 @@ const CHANGES = {
 function working(state) {
   const served = { waitsFor: "", mayGoOnHere: false };
   return state.state === "queued" ? { ...served, state: "running", place: null } : served;
-}
-
-/** Fitness is the held-out PSNR, 10 to 50 dB on 0..1. @param {number | null | undefined} fitness */
-export function decibels(fitness) {
-  return typeof fitness === "number" && fitness > 0 && fitness < 1 ? 10 + 40 * fitness : null;
 }
 
 /** @param {Record<string, any>} event @returns {Individual} */

@@ -75,20 +75,21 @@ def result_context(row: Job) -> dict[str, Any]:
     }
 
 
-def method_rows(ours: float, baseline: dict[str, Any] | None) -> list[MethodRow]:
+def method_rows(ours: float | None, baseline: dict[str, Any] | None) -> list[MethodRow]:
     """Ours and the reference in the same table, the better one marked, whichever it is."""
     theirs = baseline.get("held_out_psnr") if baseline else None
-    rows = [MethodRow("this restoration", ours, wins=theirs is not None and ours > theirs + SAME_DB)]
+    ahead = None if ours is None or theirs is None else ours - theirs
+    rows = [MethodRow("this restoration", ours, wins=ahead is not None and ahead > SAME_DB)]
     if baseline:
-        won = theirs is not None and theirs > ours + SAME_DB
+        won = ahead is not None and -ahead > SAME_DB
         rows.append(MethodRow(baseline["method"], theirs, wins=won, show="baseline"))
     return rows
 
 
-def verdict(ours: float, baseline: dict[str, Any] | None) -> str:
+def verdict(ours: float | None, baseline: dict[str, Any] | None) -> str:
     """Who won, said plainly; empty where nothing can be compared."""
     theirs = baseline.get("held_out_psnr") if baseline else None
-    if baseline is None or theirs is None:
+    if baseline is None or ours is None or theirs is None:
         return ""
     ahead = ours - theirs
     name = baseline["method"]
