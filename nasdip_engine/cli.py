@@ -17,7 +17,7 @@ from typing import Any, NoReturn
 from nasdip_engine.errors import InvalidInput, NasDipError
 from nasdip_engine.genome.genome import MAX_UNITS, REPRESENTATIONS
 from nasdip_engine.search.settings import GPU_PRESETS, PRESETS, describe, settings_for, task_for
-from nasdip_engine.task import Task, TaskKind
+from nasdip_engine.task import NOISES, Task, TaskKind
 from nasdip_engine.version import VERSION
 
 __all__ = ["main"]
@@ -47,6 +47,7 @@ def _add_question(parser: argparse.ArgumentParser, *, required: bool) -> None:
         action="store_true",
         help="the mask file has the other convention: bright is to be filled",
     )
+    parser.add_argument("--noise", help=_noises())
     parser.add_argument("--factor", type=int, help="upscale: how many times larger, 2 to 8")
     parser.add_argument(
         "--bit-depth",
@@ -72,6 +73,15 @@ def _add_question(parser: argparse.ArgumentParser, *, required: bool) -> None:
         "--final-iterations",
         type=int,
         help="limit of the final fit, 1 to 20000 (default: keeps the preset's ratio)",
+    )
+
+
+def _noises() -> str:
+    told = "; ".join(f"{kind}: {', '.join(noises)}" for kind, noises in NOISES.items())
+    return (
+        f"what is assumed of the noise ({told}; the first is the default). independent: grain of any strength, pixel by "
+        "pixel, and at these lengths JPEG; correlated: shared by near pixels, as in camera pictures; impulse: salt and "
+        "pepper; none: what is known is exact"
     )
 
 
@@ -159,6 +169,9 @@ def _summary(run: dict[str, Any], folder: Path) -> str:
         text += "nothing was held out to measure it by"
     else:
         text += f"{final['held_out_psnr']:.2f} dB on held-out observations"
+        if final["noise"]["corrected_psnr"] is not None:
+            sigma, corrected = 255 * final["noise"]["sigma"], final["noise"]["corrected_psnr"]
+            text += f", about {corrected:.1f} dB without their noise (sigma about {sigma:.1f})"
         if rival:
             text += f" ({rival['method']}: {rival['held_out_psnr']:.2f} dB)"
     if run["reference"]:

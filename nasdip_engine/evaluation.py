@@ -191,29 +191,43 @@ def _fit_genome(request: Request, progress: Callable[[Progress], None]) -> dict[
     price = cost(phenotype, height, width, settings.input_channels).multiply_adds
     try:
         fitted = _fit(request, phenotype, degradation, iterations, reporter)
+        array, spent_iterations = fitted.average, fitted.iterations
+        if request.kind is Kind.FINISH and degradation.refits and fitted.held_out_mse is not None:
+            # Again with all observations, as long as the held-out ones said: both go to COMBINE, one to choose by.
+            reporter.begin_again(fitted.iterations, fitted.best_iteration)
+            whole = _fit(request, phenotype, degradation, fitted.best_iteration, reporter, share=0)
+            array, spent_iterations = np.stack([array, whole.average]), spent_iterations + whole.iterations
     except DivergedError as problem:
         spent = {"iterations": reporter.iteration, "multiply_adds": price * reporter.iteration}
         return outcome | spent | {"reason": f"diverged: {problem}"}
     if request.output:
-        _write(request.output, lambda file: np.save(file, fitted.average, allow_pickle=False))
+        _write(request.output, lambda file: np.save(file, array, allow_pickle=False))
     error = fitted.held_out_mse
     fitness = score(settings.fitness, degradation, fitted.average, error)
     return outcome | {
         "fitness": fitness,
         "fitness_hex": fitness.hex(),
         "held_out_psnr": None if error is None else held_out_psnr(error),
-        "iterations": fitted.iterations,
+        "iterations": spent_iterations,
         "best_iteration": fitted.best_iteration,
         "still_falling": fitted.still_falling,
         "curve": [[iteration, decibels] for iteration, decibels in fitted.curve],
-        "multiply_adds": price * fitted.iterations,
+        "multiply_adds": price * spent_iterations,
     }
 
 
 def _fit(
-    request: Request, phenotype: Phenotype, degradation: Degradation, iterations: int, reporter: _Reporter
+    request: Request,
+    phenotype: Phenotype,
+    degradation: Degradation,
+    iterations: int,
+    reporter: _Reporter,
+    share: float | None = None,
 ) -> Fit:
-    """Every random array of a fit: input and held-out set without the genome, first weights with it."""
+    """Every random array of a fit: input and held-out set without the genome, first weights with it.
+
+    share: of the observations held out; the settings' own without it.
+    """
     from nasdip_engine.restoration.degradation import held_out_set
     from nasdip_engine.restoration.fit import FitSettings, fit, noise_input
     from nasdip_engine.restoration.network import build
@@ -228,7 +242,7 @@ def _fit(
         network,
         noise_input(channels, height, width, generator(seed, "input", channels, height, width)),
         degradation,
-        held_out_set(degradation, request.task, settings.hold_out_share, seed),
+        held_out_set(degradation, request.task, settings.hold_out_share if share is None else share, seed),
         FitSettings(
             iterations,
             settings.learning_rate,
@@ -262,6 +276,7 @@ def _baseline(request: Request, progress: Callable[[Progress], None]) -> dict[st
 
 def _combine(request: Request, progress: Callable[[Progress], None]) -> dict[str, Any]:
     from nasdip_engine.restoration.final import combine_finals
+    from nasdip_engine.restoration.noise_level import noise_record
 
     pixels, mask = _read_frame(request)
     arrays = [np.load(path, allow_pickle=False) for path in request.inputs]
@@ -281,6 +296,7 @@ def _combine(request: Request, progress: Callable[[Progress], None]) -> dict[str
         "choice": made.choice,
         "held_out_psnr": made.held_out_psnr,
         "singles": list(made.singles),
+        "noise": noise_record(request.task, pixels, mask, made.held_out_psnr),
         "digest": pixel_digest(made.picture),
     }
 
@@ -300,10 +316,15 @@ class _Reporter:
         self._progress, self._of, self._degradation = progress, of, degradation
         self._next_preview = time.monotonic() + _PREVIEW_SECONDS
         self._seen: float | None = None
+        self._before = 0
         self.iteration = 0
 
+    def begin_again(self, before: int, more: int) -> None:
+        """A second fit follows the first: its iterations count on from those done."""
+        self._before, self._of = before, before + more
+
     def step(self, step: Step) -> None:
-        self.iteration = step.iteration
+        self.iteration = self._before + step.iteration
         self._seen = step.held_out_psnr if step.held_out_psnr is not None else self._seen
         preview = None
         if time.monotonic() >= self._next_preview:
@@ -311,7 +332,7 @@ class _Reporter:
             self._next_preview = time.monotonic() + _PREVIEW_SECONDS
         self._progress(
             Progress(
-                iteration=step.iteration,
+                iteration=self.iteration,
                 of=self._of,
                 loss=step.loss,
                 held_out_psnr=self._seen,

@@ -19,7 +19,7 @@ from PIL import Image
 from nasdip_engine.bit_depth import Samples, at_depth, bits_of, quantised, raw_bytes
 from nasdip_engine.errors import MaskError, PictureError
 from nasdip_engine.search.settings import SearchSettings
-from nasdip_engine.task import Task, TaskKind
+from nasdip_engine.task import BLOCK, CORRELATED, Task, TaskKind
 
 __all__ = [
     "LARGEST_RESULT",
@@ -107,7 +107,19 @@ def final_frame(picture: Pixels, mask: Mask | None, task: Task) -> Frame:
                 f"this picture has {width} x {height} pixels; pictures over {LARGEST_SIDE} pixels a side can "
                 "only have holes filled: removing their noise and enlarging them come with the next release"
             )
+        if not task.keeps_known:
+            raise PictureError(
+                f"this picture has {width} x {height} pixels and its noise is to be removed with the hole; over "
+                f"{LARGEST_SIDE} pixels a side only the hole can be filled: choose noise none, or a smaller picture",
+                field="noise",
+            )
         return _surroundings(picture, mask)
+    if task.noise == CORRELATED and min(height, width) < 2 * BLOCK:
+        raise PictureError(
+            f"the picture has {width} x {height} pixels; with correlated noise each side must be at least {2 * BLOCK}, "
+            f"two blocks of {BLOCK}: choose noise none, or a larger picture",
+            field="noise",
+        )
     if max(height, width) * task.factor > LARGEST_RESULT:
         raise PictureError(
             f"enlarging {width} x {height} pixels {task.factor} times gives {width * task.factor} x "
@@ -196,16 +208,27 @@ def search_frame(frame: Frame, task: Task, settings: SearchSettings) -> Frame:
     """The part of the final frame on which genomes are compared: settings.crop output pixels a side, or less.
 
     INPAINT: around the hole, or where hole and context meet if it is larger.  Otherwise the most varied
-    window.  Deterministic; ties go to the first window by rows.
+    window.  Correlated noise: it begins on the upload's own grid of 8x8 blocks, two of them a side at least, so that
+    a block of the frame is a block of JPEG's.  Deterministic; ties go to the first window by rows.
     """
     side = max(settings.crop // task.factor, -(-SMALLEST_SIDE // task.factor))
+    if task.noise == CORRELATED:
+        side = max(side, 2 * BLOCK)
     rows, columns = frame.size
     height, width = min(side, rows), min(side, columns)
     box = _best_window(frame, height, width)
+    if task.noise == CORRELATED:
+        box = _on_grid(box, frame.box)
     x, y = (frame.box[0] + round(box[0] / frame.scale), frame.box[1] + round(box[1] / frame.scale))
     extent = (round(width / frame.scale), round(height / frame.scale))
     mask = None if frame.mask is None else _cut(frame.mask, box)
     return Frame(_cut(frame.picture, box), mask, (x, y, *extent), frame.scale)
+
+
+def _on_grid(box: Box, frame: Box) -> Box:
+    """The window moved by less than a block, up and to the left, to where a block of the upload begins."""
+    x, y, width, height = box
+    return max(0, x - (frame[0] + x) % BLOCK), max(0, y - (frame[1] + y) % BLOCK), width, height
 
 
 def _integral(values: NDArray[Any]) -> NDArray[np.int64]:

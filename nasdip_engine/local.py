@@ -295,15 +295,16 @@ class LocalSearch:
             ],
             "choice": combined["choice"],
             "held_out_psnr": combined["held_out_psnr"],
+            "noise": combined["noise"],
             "digest": pixel_digest(picture),
         }
         return final, picture
 
     def _whole(self, restored_frame: Path) -> Pixels:
+        """The whole picture from the restored frame: pasted round the hole where known pixels are exact."""
         asked = self.asked
-        return asked.form.finished(
-            paste(asked.upload, asked.mask, asked.final, read_png(restored_frame).pixels)
-        )
+        mask = asked.mask if asked.task.keeps_known else None
+        return asked.form.finished(paste(asked.upload, mask, asked.final, read_png(restored_frame).pixels))
 
     def _tell_final(self, progress: dict[str, Any]) -> None:
         now = time.monotonic()

@@ -103,17 +103,17 @@ def _read(path: Path) -> bytes:
 
 
 def _task(arguments: argparse.Namespace) -> Task:
-    kind = TaskKind(arguments.task)
+    kind, noise = TaskKind(arguments.task), arguments.noise or ""
     if kind is TaskKind.UPSCALE:
         if arguments.factor is None:
             raise SettingsError(f"upscale needs --factor, {FACTORS[0]} to {FACTORS[-1]}", field="factor")
-        return Task(kind, arguments.factor)
+        return Task(kind, arguments.factor, noise=noise)
     if arguments.factor is not None:
         raise SettingsError(
             f"--factor belongs to upscale (allowed {FACTORS[0]} to {FACTORS[-1]}); the task is {kind}",
             field="factor",
         )
-    return Task(kind)
+    return Task(kind, noise=noise)
 
 
 def _mask_of(arguments: argparse.Namespace, task: Task, size: tuple[int, int], host: Host) -> Mask | None:
@@ -140,6 +140,8 @@ def _framed(
     final = final_frame(upload, mask, task)
     if mask is not None:
         notes = (*notes, f"{100 * share_to_fill(mask):.2f} % of the picture will be filled")
+        if not task.keeps_known:
+            notes = (*notes, f"known pixels are restored too: their noise is taken to be {task.noise}")
     if final.scale != 1.0:
         height, width = final.size
         notes = (

@@ -5,11 +5,23 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Any
 
 from nasdip_engine.errors import SettingsError
 
-__all__ = ["FACTORS", "KERNELS", "Task", "TaskKind"]
+__all__ = [
+    "BLOCK",
+    "CORRELATED",
+    "FACTORS",
+    "IMPULSE",
+    "INDEPENDENT",
+    "KERNELS",
+    "NOISES",
+    "NONE",
+    "Task",
+    "TaskKind",
+]
 
 FACTORS = range(2, 9)
 """Enlargement factors."""
@@ -25,18 +37,36 @@ class TaskKind(StrEnum):
     UPSCALE = "upscale"
 
 
+BLOCK = 8
+"""Side in pixels of the blocks in which correlated noise is held out: JPEG quantises each 8x8 block by itself."""
+NONE, INDEPENDENT, CORRELATED, IMPULSE = "none", "independent", "correlated", "impulse"
+NOISES: Mapping[TaskKind, tuple[str, ...]] = MappingProxyType(
+    {
+        TaskKind.DENOISE: (INDEPENDENT, CORRELATED, IMPULSE),
+        TaskKind.INPAINT: (NONE, INDEPENDENT, CORRELATED, IMPULSE),
+        TaskKind.UPSCALE: (NONE, CORRELATED),
+    }
+)
+"""What may be assumed of an observation's noise, by task; the first is the task's default."""
+
+
 @dataclass(frozen=True, slots=True)
 class Task:
     """One restoration task.
 
     factor: how many times larger the result is, a side; 2 to 8 for UPSCALE, 1 otherwise.
     kernel: the reduction D that UPSCALE assumes between result and picture; other tasks ignore it.
+    noise: what is assumed of the observation; the kind's default where "" is given.  "none": what is known is
+    exact.  "independent": each pixel has noise of its own, of any strength.  "correlated": pixels near each
+    other share theirs, as in JPEG and camera pictures.  "impulse": some pixels are lost to black, white or any
+    value (salt and pepper), the others are sound.
     Raises SettingsError naming the field.
     """
 
     kind: TaskKind
     factor: int = 1
     kernel: str = "bicubic"
+    noise: str = ""
 
     def __post_init__(self) -> None:
         try:
@@ -56,10 +86,34 @@ class Task:
             raise SettingsError(
                 f"kernel is {self.kernel!r}; allowed are {', '.join(KERNELS)}", field="kernel"
             )
+        object.__setattr__(self, "noise", self.noise or NOISES[self.kind][0])
+        if self.noise not in NOISES[self.kind]:
+            raise SettingsError(_noise_refusal(self.kind, self.noise), field="noise")
+
+    @property
+    def noise_is_default(self) -> bool:
+        return self.noise == NOISES[self.kind][0]
+
+    @property
+    def keeps_known(self) -> bool:
+        """Whether known pixels are exact and stay as they are, so that only the hole is filled."""
+        return self.kind is TaskKind.INPAINT and self.noise == NONE
 
     def to_json(self) -> dict[str, Any]:
-        return {"kind": self.kind.value, "factor": self.factor, "kernel": self.kernel}
+        """The kind's default noise is left out: keys of evaluations stay what they were before it had a name."""
+        told = {"kind": self.kind.value, "factor": self.factor, "kernel": self.kernel}
+        return told if self.noise_is_default else told | {"noise": self.noise}
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Task:
-        return cls(value["kind"], value["factor"], value["kernel"])
+        return cls(value["kind"], value["factor"], value["kernel"], value.get("noise") or "")
+
+
+def _noise_refusal(kind: TaskKind, noise: str) -> str:
+    if kind is TaskKind.DENOISE and noise == NONE:
+        known = f"choose one of {', '.join(NOISES[kind])}"
+        return f"noise is 'none', but without noise there is nothing to remove from the picture; {known}"
+    known = f"noise is {noise!r}; allowed for {kind} are {', '.join(NOISES[kind])}"
+    if kind is TaskKind.UPSCALE and noise in (INDEPENDENT, IMPULSE):
+        return known + "; remove the noise of the small picture first, then enlarge the result"
+    return known

@@ -53,18 +53,21 @@ def combine_finals(
 ) -> Combination:
     """Take what has the least held-out error, or else LPIPS: a network alone (the first of equals) or the mean.
 
-    arrays: float32 (H, W, 3) restorations of the frame `pixels`, (h, w, 3) of 8 or 16 bits.  names: their genomes.
-    bit_depth: of the picture, the frame's own if None.
+    arrays: float32 (H, W, 3) restorations of the frame `pixels`, (h, w, 3) of 8 or 16 bits; or (2, H, W, 3) where a
+    second fit saw all observations (`Degradation.refits`): the first is chosen by, the second shown.  names: their
+    genomes.  bit_depth: of the picture, the frame's own if None.
     Raises SettingsError where there is none, or where arrays, names and frame do not belong together.
     """
     degradation = degradation_for(task, pixels, mask)
-    _check(arrays, names, degradation.output_size)
     held_out = held_out_set(degradation, task, settings.hold_out_share, evaluation_seed)
     watched = bool(held_out.any())
+    twice = degradation.refits and watched
+    _check(arrays, names, (2, *degradation.output_size) if twice else degradation.output_size)
 
     def error(array: NDArray[np.float32]) -> float:
+        judged = array[0] if twice else array
         return (
-            held_out_error(degradation, array, held_out) if watched else observed_distance(degradation, array)
+            held_out_error(degradation, judged, held_out) if watched else observed_distance(degradation, judged)
         )
 
     # One network is taken whatever it is worth: there is nothing to choose.
@@ -76,12 +79,13 @@ def combine_finals(
         mean_error = error(mean)
         if mean_error < least:
             chosen, choice, least = mean, MEAN, mean_error
+    chosen = chosen[1] if twice else chosen
     decibels = [held_out_psnr(value) if watched else None for value in (least, *errors)]
     picture = degradation.compose(chosen, bit_depth)
     return Combination(chosen, picture, choice, decibels[0], tuple(decibels[1:]))
 
 
-def _check(arrays: Sequence[NDArray[np.float32]], names: Sequence[str], size: tuple[int, int]) -> None:
+def _check(arrays: Sequence[NDArray[np.float32]], names: Sequence[str], size: tuple[int, ...]) -> None:
     if not arrays or len(arrays) != len(names):
         raise SettingsError(
             f"{len(arrays)} restorations and {len(names)} genomes; as many of each, 1 at least"

@@ -3,9 +3,10 @@
 Pure functions of a mask and a generator: the same for every genome of a search. Whole pixels are held out,
 all three channels at once, because channels of one pixel share their noise.
 
-Two shapes. Scattered pixels where every observation is as good as another (noise, low-resolution pixels);
-moved copies of the hole where a hole is to be filled, because guessing a lone missing pixel between its
-neighbours says little about filling a stroke.
+Three shapes. Scattered pixels where every observation is as good as another (noise of single pixels,
+low-resolution pixels); blocks where near pixels share their noise, because then a lone pixel's noise can be
+guessed from its neighbours' and a fit that copies noise would score well; moved copies of the hole where a hole
+is to be filled, because guessing a lone missing pixel between its neighbours says little about filling a stroke.
 """
 
 from __future__ import annotations
@@ -16,7 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-__all__ = ["CAP", "moved_copies", "scattered"]
+from nasdip_engine.task import BLOCK
+
+__all__ = ["CAP", "blocks", "moved_copies", "scattered", "within_cap"]
 
 BoolArray = NDArray[np.bool_]
 
@@ -46,6 +49,48 @@ def scattered(known: BoolArray, share: float, rng: np.random.Generator) -> BoolA
     held = np.zeros(known.size, dtype=np.bool_)
     held[rng.choice(places, size=count, replace=False)] = True
     return held.reshape(known.shape)
+
+
+def blocks(known: BoolArray, share: float, rng: np.random.Generator) -> BoolArray:
+    """Whole blocks, drawn until `share` of the known pixels (twice that if few) is covered or over.
+
+    A block is all that is known in one cell of the 8x8 grid that begins at the frame's corner, as JPEG's does; cells
+    at the right and lower edge may be cut. Frames of correlated noise begin on the picture's own grid (`framing`).
+
+    known: bool (h, w) with known pixels in two cells at least. Returns bool (h, w), a subset of `known`, made of whole
+    blocks, neither empty nor all.  Raises ValueError where there are not two blocks.
+    """
+    rows, columns = known.shape
+    across = -(-columns // BLOCK)
+    cells = (np.arange(rows) // BLOCK)[:, None] * across + (np.arange(columns) // BLOCK)[None, :]
+    sizes = np.bincount(cells[known], minlength=-(-rows // BLOCK) * across)
+    places = np.flatnonzero(sizes)
+    if places.size < 2:
+        raise ValueError(
+            f"only {places.size} block of {BLOCK}x{BLOCK} pixels; at least 2 are needed to hold one out"
+        )
+    drawn = rng.permutation(places)
+    total = int(sizes.sum())
+    aim = share * total * (2 if total < SMALL else 1)
+    count = min(int(np.searchsorted(np.cumsum(sizes[drawn]), aim)) + 1, max(1, places.size // 2))
+    return known & np.isin(cells, drawn[:count])
+
+
+def within_cap(
+    copies: BoolArray, more: BoolArray, known: BoolArray, rng: np.random.Generator, side: int
+) -> BoolArray:
+    """Copies of a hole together with as many of the groups of `more` as `CAP` leaves room for.
+
+    A group is what `more` has in one cell of side x side pixels: 1 for single pixels, `BLOCK` for blocks.
+    copies, more, known: bool (h, w).  Returns bool (h, w), at most `CAP` of the known pixels, or the copies alone.
+    """
+    rows, columns = known.shape
+    cells = (np.arange(rows) // side)[:, None] * columns + (np.arange(columns) // side)[None, :]
+    fresh = more & ~copies
+    room = math.floor(CAP * np.count_nonzero(known)) - int(np.count_nonzero(copies))
+    drawn = rng.permutation(np.unique(cells[fresh]))
+    sizes = np.bincount(cells[fresh], minlength=int(cells.max()) + 1)[drawn]
+    return copies | (fresh & np.isin(cells, drawn[np.cumsum(sizes) <= room]))
 
 
 def moved_copies(known: BoolArray, share: float, rng: np.random.Generator) -> BoolArray:

@@ -17,7 +17,7 @@ from nasdip_engine.errors import SettingsError
 from nasdip_engine.genome.genome import MAX_UNITS, REPRESENTATIONS
 from nasdip_engine.genome.starters import cheapest_starter, starter_multiply_adds_per_pixel
 from nasdip_engine.search.presets import GPU_PRESETS, PRESETS
-from nasdip_engine.task import KERNELS, Task, TaskKind
+from nasdip_engine.task import IMPULSE, KERNELS, NONE, Task, TaskKind
 
 __all__ = [
     "GPU_PRESETS",
@@ -239,10 +239,10 @@ def task_for(preset: str, task: Task, kernel: str | None = None) -> Task:
 def settings_for(preset: str, task: Task, overrides: Mapping[str, Any] | None = None) -> SearchSettings:
     """A preset's settings for a task (`task_for`), with some of them set by hand.
 
-    The learning rate depends on the task but in "paper", which prints one.  The task's kernel is the settings'
-    kernel; another one in overrides is refused.  iterations given without final_iterations keeps the preset's
-    ratio of the two.  The cost cap follows the units, the crop and the input channels unless given or the preset
-    has one.  Raises SettingsError naming the field.
+    The learning rate depends on the task but in "paper", which prints one; impulses want the absolute loss.  The
+    task's kernel is the settings' kernel; another one in overrides is refused.  iterations given without
+    final_iterations keeps the preset's ratio of the two.  The cost cap follows the units, the crop and the input
+    channels unless given or the preset has one.  Raises SettingsError naming the field.
     """
     _check_choice("preset", preset)
     given = dict(overrides or {})
@@ -250,8 +250,10 @@ def settings_for(preset: str, task: Task, overrides: Mapping[str, Any] | None = 
     base = PRESETS[preset]
     _check_kernel(preset, task, given)
     values: dict[str, Any] = {"cost_cap": 0, **base, "preset": preset, "kernel": task.kernel}
-    if task.kind in _LEARNING_RATES:
+    if task.kind in _LEARNING_RATES and task.noise == NONE:
         values["learning_rate"] = base.get("learning_rate", _LEARNING_RATES[task.kind])
+    if task.noise == IMPULSE:
+        values["loss"] = "absolute"  # a squared loss follows the impulses
     values |= given
     settings = SearchSettings(**values)
     if "iterations" in given and "final_iterations" not in given:

@@ -51,6 +51,15 @@ def bad(photographs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         (["sound.png", "--task", "upscale", "--factor", "99"], ["99", "2 to 8"]),
         (["sound.png", "--task", "upscale"], ["--factor", "2 to 8"]),
         (["sound.png", "--task", "denoise", "--factor", "2"], ["--factor"]),
+        (["sound.png", "--task", "denoise", "--noise", "none"], ["noise", "nothing to remove"]),
+        (
+            ["sound.png", "--task", "denoise", "--noise", "grain"],
+            ["'grain'", "independent, correlated, impulse"],
+        ),
+        (
+            ["sound.png", "--task", "upscale", "--factor", "2", "--noise", "impulse"],
+            ["impulse", "none, correlated"],
+        ),
         (["sound.png", "--task", "polish"], ["polish", "denoise"]),
         (["sound.png", "--task", "denoise", "--representation", "symmetric"], ["symmetric", "asymt"]),
         (["sound.png", "--task", "denoise", "--units", "9"], ["units", "9", "1 to 8"]),

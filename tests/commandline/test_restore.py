@@ -84,6 +84,25 @@ def test_known_pixels_are_the_uploads_to_the_last_bit_and_the_hole_is_filled(
     assert "3.91 % of the picture will be filled" in run.err
 
 
+def test_a_hole_and_the_noise_around_it_are_restored_together_and_repeat(
+    photographs: Path, tmp_path: Path
+) -> None:
+    noisy, mask, out = photographs / "noisy.png", photographs / "mask.png", tmp_path / "out"
+    more = ["--mask", mask, "--noise", "independent", *SMALL, "--reference", photographs / "clean.png"]
+    ended = nasdip("restore", noisy, "--task", "inpaint", *more, "--out", out)
+    assert ended.code == 0, ended.err
+    assert "known pixels are restored too: their noise is taken to be independent" in ended.err
+    run = json.loads((out / "run.json").read_text())
+    assert run["task"]["noise"] == run["final"]["noise"]["assumed"] == "independent"
+    assert 255 * run["final"]["noise"]["sigma"] == pytest.approx(25, rel=0.25)
+    assert run["baseline"]["method"] == "biharmonic, then non-local means"
+    known = np.asarray(Image.open(out / "mask.png").convert("L")) == 255
+    before, after = (np.asarray(Image.open(out / name)) for name in ("input.png", "restored.png"))
+    assert (after[known] != before[known]).any(axis=-1).mean() > 0.9
+    again = nasdip("verify", out, "--search")
+    assert again.code == 0 and again.out.startswith("equal"), again.out + again.err
+
+
 def test_an_inverted_mask_file_gives_the_same_run(
     run_of: Callable[[str], Run], photographs: Path, tmp_path: Path
 ) -> None:

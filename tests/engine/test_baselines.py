@@ -10,10 +10,16 @@ from numpy.typing import NDArray
 from PIL import Image
 from skimage.data import astronaut
 
+from benchmarks import degrade
 from nasdip_engine.baselines import (
     BICUBIC,
     BIHARMONIC,
+    BIHARMONIC_THEN_MEANS,
+    MEDIAN,
+    MEDIAN_THEN_BIHARMONIC,
+    MEDIAN_THEN_NEAREST,
     NEAREST,
+    NEAREST_THEN_MEANS,
     NON_LOCAL_MEANS,
     Baseline,
     baseline,
@@ -28,6 +34,11 @@ from nasdip_engine.task import Task, TaskKind
 
 Pixels = NDArray[np.uint8]
 DENOISE, INPAINT, UPSCALE = Task(TaskKind.DENOISE), Task(TaskKind.INPAINT), Task(TaskKind.UPSCALE, 2)
+SPECKS, BLOCKS = Task(TaskKind.DENOISE, noise="impulse"), Task(TaskKind.DENOISE, noise="correlated")
+NOISY_HOLE, SPECKED_HOLE = (
+    Task(TaskKind.INPAINT, noise="independent"),
+    Task(TaskKind.INPAINT, noise="impulse"),
+)
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +97,46 @@ def test_bicubic_enlarges_like_pillow(clean: Pixels) -> None:
     assert np.mean(np.abs(found.picture.astype(int) - pillows.astype(int)) <= 1) > 0.98
 
 
-@pytest.mark.parametrize("method", [NON_LOCAL_MEANS, BIHARMONIC, NEAREST, BICUBIC])
+def test_a_median_filter_removes_specks_that_non_local_means_keeps(clean: Pixels) -> None:
+    specked = degrade.salt_and_pepper(clean, 0.1, generator(1, "specks"))
+    median, means = made(SPECKS, specked), made(SPECKS, specked, method=NON_LOCAL_MEANS)
+    assert (median.method, means.method) == (MEDIAN, NON_LOCAL_MEANS)
+    assert psnr(median.picture, clean) > max(psnr(means.picture, clean), psnr(specked, clean)) + 3
+
+
+@pytest.mark.parametrize("kind", ["grain", "specks"])
+def test_a_hole_in_a_noisy_picture_is_filled_and_its_known_pixels_are_restored(
+    kind: str, clean: Pixels, noisy: Pixels, mask: NDArray[np.bool_]
+) -> None:
+    specked = degrade.salt_and_pepper(clean, 0.1, generator(1, "specks"))
+    task, pixels = (NOISY_HOLE, noisy) if kind == "grain" else (SPECKED_HOLE, specked)
+    holed = np.where(mask[..., None], pixels, 0).astype(np.uint8)
+    found = made(task, holed, mask)
+    assert found.method == (BIHARMONIC_THEN_MEANS if kind == "grain" else MEDIAN_THEN_BIHARMONIC)
+    assert psnr(found.picture, clean, mask) > psnr(holed, clean, mask) + 2
+    plain = made(INPAINT, holed, mask)
+    assert psnr(found.picture, clean, ~mask) > psnr(plain.picture, clean, ~mask)
+
+
+def test_blocks_are_guessed_from_around_them_before_they_are_scored(clean: Pixels) -> None:
+    """The nearest pixel would make a staircase of each block; the score is of a filling without steps."""
+    squeezed = degrade.jpeg(clean, 20)
+    held_out = held_out_set(degradation_for(BLOCKS, squeezed, None), BLOCKS, 0.05, 3).numpy()
+    found = made(BLOCKS, squeezed)
+    near = np.where(
+        held_out[..., None], fill_from_neighbours(squeezed / np.float32(255), held_out) * 255, squeezed
+    )
+    assert found.method == NON_LOCAL_MEANS
+    assert found.held_out_psnr > psnr(np.rint(near).astype(np.uint8), squeezed, held_out)
+
+
+@pytest.mark.parametrize(
+    "method",
+    [
+        NON_LOCAL_MEANS, BIHARMONIC, NEAREST, BICUBIC, MEDIAN, BIHARMONIC_THEN_MEANS, NEAREST_THEN_MEANS,
+        MEDIAN_THEN_BIHARMONIC, MEDIAN_THEN_NEAREST,
+    ],
+)  # fmt: skip
 def test_the_score_is_blind_to_the_held_out_observations(
     method: str, clean: Pixels, noisy: Pixels, mask: NDArray[np.bool_]
 ) -> None:
@@ -96,6 +146,11 @@ def test_the_score_is_blind_to_the_held_out_observations(
         BIHARMONIC: (INPAINT, clean, mask),
         NEAREST: (INPAINT, clean, mask),
         BICUBIC: (UPSCALE, clean, None),
+        MEDIAN: (SPECKS, clean, None),
+        BIHARMONIC_THEN_MEANS: (NOISY_HOLE, noisy, mask),
+        NEAREST_THEN_MEANS: (NOISY_HOLE, noisy, mask),
+        MEDIAN_THEN_BIHARMONIC: (SPECKED_HOLE, clean, mask),
+        MEDIAN_THEN_NEAREST: (SPECKED_HOLE, clean, mask),
     }[method]
     held_out = held_out_set(degradation_for(task, pixels, known), task, 0.05, 3).numpy()
     changed = np.where(held_out[..., None], 0, pixels).astype(np.uint8)
@@ -113,6 +168,8 @@ def test_the_method_is_decided_by_a_count_of_pixels() -> None:
     assert baseline_method(INPAINT, 60_000) == BIHARMONIC
     assert baseline_method(INPAINT, 60_001) == NEAREST
     assert baseline_method(DENOISE, 10**7) == NON_LOCAL_MEANS
+    assert baseline_method(NOISY_HOLE, 60_001) == NEAREST_THEN_MEANS
+    assert baseline_method(SPECKED_HOLE, 60_001) == MEDIAN_THEN_NEAREST
 
 
 def test_a_method_of_another_task_is_refused(noisy: Pixels) -> None:

@@ -67,6 +67,12 @@ CASES = {
     "scattered hole": Case(Task(TaskKind.INPAINT), generator(1, "holes").random((HEIGHT, WIDTH)) < 0.5),
     **{f"{kernel} by 3": Case(Task(TaskKind.UPSCALE, 3, kernel)) for kernel in KERNELS},
     "bicubic by 8": Case(Task(TaskKind.UPSCALE, 8)),
+    "correlated noise": Case(Task(TaskKind.DENOISE, noise="correlated")),
+    "impulses": Case(Task(TaskKind.DENOISE, noise="impulse")),
+    "hole and noise": Case(Task(TaskKind.INPAINT, noise="independent"), square_hole()),
+    "hole and correlated noise": Case(Task(TaskKind.INPAINT, noise="correlated"), square_hole()),
+    "strokes and impulses": Case(Task(TaskKind.INPAINT, noise="impulse"), crossing_strokes(HEIGHT, WIDTH)),
+    "small and correlated": Case(Task(TaskKind.UPSCALE, 2, noise="correlated")),
 }
 
 
@@ -116,7 +122,9 @@ def test_loss_is_the_mean_over_what_was_asked_about(name: str) -> None:
     assert float(degradation.loss(output, among, "absolute")) == pytest.approx(
         float(difference.abs().mean()), rel=1e-5
     )
-    assert degradation.error(output, among) == pytest.approx(float(difference.square().mean()), rel=1e-12)
+    impulses = CASES[name].task.noise == "impulse"
+    expected = difference.abs().mean() ** 2 if impulses else difference.square().mean()
+    assert degradation.error(output, among) == pytest.approx(float(expected), rel=1e-12)
 
 
 def test_unknown_loss_is_refused() -> None:
@@ -128,6 +136,7 @@ def test_unknown_loss_is_refused() -> None:
 def test_exact_pixels_are_the_known_ones_of_a_hole_and_none_otherwise() -> None:
     assert np.array_equal(CASES["square hole"].degradation().exact, square_hole())
     assert not CASES["noise"].degradation().exact.any()
+    assert not CASES["hole and noise"].degradation().exact.any()
     assert not CASES["bicubic by 8"].degradation().exact.any()
 
 
