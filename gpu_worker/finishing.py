@@ -16,6 +16,7 @@ from nasdip_engine.bit_depth import Samples, at_depth, quantised
 from nasdip_engine.evaluation import pixel_digest
 from nasdip_engine.framing import Frame, paste
 from nasdip_engine.picture import Form, encode_png, read_png
+from nasdip_engine.task import Task
 from webapp.architectures import discovery
 from webapp.restorations import files, finals, generations
 from webapp.restorations.leases import Lease
@@ -44,7 +45,7 @@ def preview_of(lease: Lease, outcome: dict[str, Any]) -> str:
         return ""
     average = np.load(lease.request["output"], allow_pickle=False)
     pixels = quantised(average, 8)
-    if lease.request["mask"]:
+    if lease.request["mask"] and Task.from_json(lease.request["task"]).keeps_known:
         known = read_known(lease.request["mask"])
         pixels[known] = at_depth(read_pixels(lease.request["picture"]), 8)[known]
     image = Image.fromarray(pixels)
@@ -113,7 +114,8 @@ def _whole(lease: Lease, output: str) -> tuple[Samples, Form]:
     restored = read_pixels(output)
     upload = read_png(Path(asked["upload"]))
     form = upload.form()
-    known = read_known(asked["upload_mask"]) if asked["upload_mask"] else None
+    keeps_known = Task.from_json(lease.request["task"]).keeps_known
+    known = read_known(asked["upload_mask"]) if keeps_known else None
     described = asked["frame"]
     frame = Frame(read_pixels(lease.request["picture"]), None, tuple(described["box"]), described["scale"])
     return form.finished(paste(upload.pixels, known, frame, restored)), form

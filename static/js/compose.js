@@ -64,7 +64,7 @@ class ComposePage {
     this.listenToTools();
     this.form.addEventListener("change", (event) => {
       if (event.target instanceof HTMLInputElement && event.target.name === "task") this.showTask();
-      else if (event.target instanceof HTMLSelectElement) this.loadCosts();
+      else if (event.target instanceof HTMLSelectElement && event.target.name === "factor") this.loadCosts();
       this.key = idempotencyKey();
     });
     this.form.addEventListener("submit", (event) => {
@@ -214,6 +214,7 @@ class ComposePage {
       mask: null,
       task: this.task,
       ...(this.task === "upscale" ? { factor: Number(data.get("factor")) } : {}),
+      noise: data.get(`noise-${this.task}`),
       preset: data.get("preset"),
       ...(seed ? { seed: Number(seed) } : {}),
       share: data.get("share") === "on",

@@ -19,6 +19,7 @@ from webapp.pictures.intake import save_strokes, store_picture
 from webapp.pictures.models import Picture
 from webapp.restorations import events
 from webapp.restorations.models import Job, Worker
+from webapp.restorations.plan import Plan
 
 pytestmark = pytest.mark.django_db
 
@@ -61,6 +62,37 @@ def test_the_issue_s_own_example_is_taken(alice: User, api: Callable[[User], Api
     assert 0 < told.json()["share_to_fill"] < 1
 
 
+@pytest.mark.parametrize(
+    ("more", "assumed"),
+    [
+        ({}, "independent"),
+        ({"noise": None}, "independent"),
+        ({"noise": "independent"}, "independent"),
+        ({"noise": "impulse"}, "impulse"),
+        ({"task": "upscale", "factor": 2}, "none"),
+        ({"task": "upscale", "factor": 2, "noise": "correlated"}, "correlated"),
+    ],
+)
+def test_a_job_says_what_it_assumes_of_the_noise(
+    alice: User, api: Callable[[User], Api], picture: Picture, more: dict[str, Any], assumed: str
+) -> None:
+    way = api(alice)
+    told = way("POST", "jobs", order(picture, **more)).json()
+    assert way("GET", f"jobs/{told['id']}").json()["noise"] == assumed
+    job = Job.objects.get(pk=told["id"])
+    assert Plan.of(job).task.noise == assumed
+    assert job.settings["loss"] == ("absolute" if assumed == "impulse" else "squared")
+
+
+def test_a_key_names_one_job_whether_its_default_noise_is_named_or_not(
+    alice: User, api: Callable[[User], Api], picture: Picture
+) -> None:
+    way, key = api(alice), {"Idempotency-Key": "k"}
+    first = way("POST", "jobs", order(picture), **key).json()
+    assert way("POST", "jobs", order(picture, noise="independent"), **key).json()["id"] == first["id"]
+    refused(way("POST", "jobs", order(picture, noise="correlated"), **key), 422, "Idempotency-Key")
+
+
 @pytest.mark.parametrize("inverted", [False, True])
 def test_an_uploaded_mask_is_read_in_both_conventions(
     alice: User, api: Callable[[User], Api], picture: Picture, inverted: bool
@@ -99,6 +131,9 @@ def test_the_drawn_mask_is_used_where_none_is_named(
         ({"settings": {"units": "5"}}, "settings.units"),
         ({"settings": {"fitness": "lpips"}}, "settings.fitness"),
         ({"task": "upscale", "settings": {"kernel": "nearest"}}, "settings.kernel"),
+        ({"noise": "none"}, "noise"),
+        ({"noise": "grain"}, "noise"),
+        ({"task": "upscale", "factor": 2, "noise": "impulse"}, "noise"),
         ({"preset": "instant"}, "preset"),
         ({"seed": -1}, "seed"),
         ({"seed": 2**31}, "seed"),

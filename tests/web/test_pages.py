@@ -9,9 +9,13 @@ from django.contrib.auth.models import User
 from django.test import Client
 
 from nasdip_engine.framing import LARGEST_RESULT, LARGEST_SIDE, SMALLEST_SIDE
+from nasdip_engine.task import NOISES
 from tests.web.cast import encoded, photograph
+from tests.web.drive import finish, queue
 from webapp.pictures.intake import store_picture
+from webapp.pictures.models import Picture
 from webapp.restorations.models import Job
+from webapp.restorations.views.job import facts
 
 pytestmark = pytest.mark.django_db
 
@@ -86,3 +90,54 @@ def test_a_result_of_a_search_that_held_nothing_out_has_no_figures(client: Clien
     page = client.get(f"/jobs/{done_job.pk}/").content.decode()
     assert page.count("not measured") == 2 and " dB" not in page.replace("error on held-out pixels", "")
     assert "Nothing was held out" in page and 'data-testid="verdict"' not in page
+
+
+# ------------------------------------------------------------------------------------------------------- noise
+
+
+def noises(page: str, task: str) -> tuple[list[str], list[str]]:
+    """(what may be assumed of the noise, what is chosen) for a task."""
+    found = re.search(rf'<select id="noise-{task}".*?</select>', page, re.DOTALL)
+    assert found
+    options = re.findall(r'<option value="(\w+)"( selected)?>', found[0])
+    return [value for value, _ in options], [value for value, selected in options if selected]
+
+
+def test_each_task_offers_what_it_may_assume_of_the_noise(client: Client, alice: User) -> None:
+    page = composed(client, alice, 64, 48, "?noise=correlated")
+    for task, allowed in NOISES.items():
+        assert noises(page, task) == (list(allowed), ["correlated"])
+    plain = composed(client, alice, 64, 48, "?noise=none")
+    assert [noises(plain, task)[1] for task in NOISES] == [["independent"], ["none"], ["none"]]
+    assert "Specks (salt and pepper)" in plain and "Clean: it stays exactly as it is" in plain
+
+
+@pytest.mark.parametrize(
+    ("noise", "told", "link"),
+    [
+        ("", "The noise was taken to be fine grain or JPEG.", "?task=denoise"),
+        (
+            "correlated",
+            "The noise was taken to be camera noise (blotches).",
+            "?task=denoise&amp;noise=correlated",
+        ),
+        ("impulse", "Their error is measured by the absolute difference", "?task=denoise&amp;noise=impulse"),
+    ],
+)
+def test_the_result_says_what_was_assumed(
+    client: Client, alice: User, picture: Picture, noise: str, told: str, link: str
+) -> None:
+    job = finish(queue(alice, picture, noise=noise))
+    page = client.get(f"/jobs/{job.pk}/").content.decode()
+    assert told in page and link in page
+
+
+def test_the_estimate_of_the_noise_stands_beside_the_figures_of_a_run(done_job: Job) -> None:
+    run = done_job.run or {}
+    assert dict(facts(done_job, run))["Noise assumed"] == "fine grain or JPEG"
+    run["final"]["noise"] = {"assumed": "independent", "sigma": 0.1, "corrected_psnr": 27.06}
+    told = dict(facts(done_job, run))
+    assert told["Noise estimated"] == "standard deviation 25.5 of 255"
+    assert told["Error without the noise"] == "about 27.1 dB"
+    del run["final"]["noise"]  # a run of an older version
+    assert "Noise estimated" not in dict(facts(done_job, run))

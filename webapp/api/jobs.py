@@ -18,7 +18,7 @@ from pydantic import Field
 
 from nasdip_engine.errors import InvalidInput, MaskError, PictureError, SettingsError
 from nasdip_engine.search.settings import settings_for, task_for
-from nasdip_engine.task import Task, TaskKind
+from nasdip_engine.task import NOISES, Task, TaskKind
 from webapp.api.problems import ProblemError
 from webapp.api.schemas import PRINTABLE, EventsOut, JobIn, JobListOut, JobOut, JobRef, ProblemOut, TaskName
 from webapp.pictures import quota, storage
@@ -43,7 +43,9 @@ KEY_LENGTH = 255
 UNFINISHED_JOBS = 100
 """Of one user at a time, unless the settings say otherwise."""
 # Fields of a request's own; any other field that the engine names is one of its settings.
-OWN_FIELDS = frozenset({"picture", "mask", "task", "factor", "preset", "seed", "name", "Idempotency-Key"})
+OWN_FIELDS = frozenset(
+    {"picture", "mask", "task", "factor", "noise", "preset", "seed", "name", "Idempotency-Key"}
+)
 
 STEERED = {200: JobOut, 404: ProblemOut, 409: ProblemOut}
 
@@ -59,6 +61,7 @@ def job_json(job: Job) -> dict[str, Any]:
         "picture": job.picture_id,
         "task": job.task,
         "factor": job.factor,
+        "noise": job.noise or NOISES[TaskKind(job.task)][0],
         "preset": job.preset,
         "seed": job.seed,
         "bit_depth": job.bit_depth,
@@ -125,7 +128,8 @@ def _submit(owner: User, order: JobIn, key: str | None) -> Job:
     factor = 1
     if order.task == TaskKind.UPSCALE:
         factor = DEFAULT_FACTOR if order.factor is None else order.factor
-    task = task_for(order.preset, Task(TaskKind(order.task), factor), order.settings.get("kernel"))
+    asked = Task(TaskKind(order.task), factor, noise=order.noise or "")
+    task = task_for(order.preset, asked, order.settings.get("kernel"))
     resolved = settings_for(order.preset, task, order.settings).to_json()
     upload = _uploaded_mask(owner, order)
     content = _mask(picture, upload, order)
@@ -134,6 +138,7 @@ def _submit(owner: User, order: JobIn, key: str | None) -> Job:
         "picture_id": picture.pk,
         "task": order.task,
         "factor": factor,
+        "noise": "" if task.noise_is_default else task.noise,
         "preset": order.preset,
         "seed": order.seed,
         "bit_depth": order.bit_depth,
@@ -158,6 +163,7 @@ def _submit(owner: User, order: JobIn, key: str | None) -> Job:
             mask_picture=upload,
             task=order.task,
             factor=factor,
+            noise=task.noise,
             preset=order.preset,
             seed=order.seed,
             bit_depth=order.bit_depth,

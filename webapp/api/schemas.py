@@ -18,6 +18,7 @@ __all__ = [
     "JobListOut",
     "JobOut",
     "JobRef",
+    "NoiseName",
     "PictureOut",
     "PresetsOut",
     "ProblemOut",
@@ -29,6 +30,7 @@ __all__ = [
 # PostgreSQL stores no NUL, and no name needs control characters.
 PRINTABLE = r"^[^\x00-\x1f\x7f]*$"
 TaskName = Literal["denoise", "inpaint", "upscale"]
+NoiseName = Literal["none", "independent", "correlated", "impulse"]
 
 
 class ProblemOut(Schema):
@@ -106,6 +108,12 @@ class JobIn(Schema):
     factor: int | None = Field(
         None, description="how many times larger, 2 to 8 (4 if not given); for upscale only, else ignored"
     )
+    noise: NoiseName | None = Field(
+        None,
+        description="what is assumed of the noise. independent: grain, pixel by pixel, of any strength; correlated: shared "
+        "by near pixels (camera); impulse: specks (salt and pepper); none: what is known is exact. Null: independent to denoise, "
+        "none otherwise. With another than none to inpaint, known pixels are restored too",
+    )
     preset: str = "preview"
     seed: int = Field(
         0, ge=0, le=2**31 - 1, description="the same request with the same seed gives the same bits"
@@ -137,6 +145,7 @@ class JobOut(Schema):
     picture: UUID
     task: TaskName
     factor: int
+    noise: NoiseName
     preset: str
     seed: int
     bit_depth: int | None = Field(description="asked for the result; null: the picture's own")

@@ -20,7 +20,7 @@ from webapp.pictures.models import Picture, PictureKind
 from webapp.pictures.sizes import FACTORS, LIMITS, refusal
 from webapp.restorations.access import picture_for, pictures_of
 from webapp.restorations.estimates import offered_presets
-from webapp.restorations.words import TASK_WORDS
+from webapp.restorations.words import NOISE_QUESTIONS, NOISE_WORDS, TASK_WORDS
 
 __all__ = ["compose", "landing", "new"]
 
@@ -60,6 +60,15 @@ class FactorChoice:
     value: int
     fits: bool
     chosen: bool
+
+
+@dataclass(frozen=True)
+class NoiseChoice:
+    """One task's question about the noise; `answers`: (value, words, chosen), the default first."""
+
+    task: str
+    question: str
+    answers: tuple[tuple[str, str, bool], ...]
 
 
 @dataclass(frozen=True)
@@ -108,6 +117,18 @@ def factors(picture: Picture, asked: str) -> list[FactorChoice]:
     return [FactorChoice(factor, factor in fitting, factor == chosen) for factor in FACTORS]
 
 
+def noises(asked: str) -> list[NoiseChoice]:
+    """What each task may assume of the noise, with what was asked for chosen, or else the default."""
+    choices = []
+    for task, answers in NOISE_WORDS.items():
+        chosen = asked if asked in answers else next(iter(answers))
+        told = tuple(
+            (value, words[:1].upper() + words[1:], value == chosen) for value, words in answers.items()
+        )
+        choices.append(NoiseChoice(task, NOISE_QUESTIONS[task], told))
+    return choices
+
+
 @require_safe
 def landing(request: HttpRequest) -> HttpResponse:
     """The first page: what it does, shown on a picture that this software restored."""
@@ -149,7 +170,7 @@ def new(request: HttpRequest) -> HttpResponse:
 def compose(request: HttpRequest, picture_id: UUID) -> HttpResponse:
     """The picture with its mask editor, the task, the time, and the start.
 
-    ?task= and ?factor= choose beforehand, as the samples and "again, with changes" do.
+    ?task=, ?factor= and ?noise= choose beforehand, as the samples and "again, with changes" do.
     """
     picture = picture_for(request.user, picture_id)
     asked = request.GET.get("task", "")
@@ -164,6 +185,7 @@ def compose(request: HttpRequest, picture_id: UUID) -> HttpResponse:
             "chosen_task": asked if asked in possible else possible[0],
             "presets": offered_presets(),
             "factors": factors(picture, request.GET.get("factor", "")),
+            "noises": noises(request.GET.get("noise", "")),
             "limits": LIMITS,
             "job_template": reverse("job", args=[PLACEHOLDER]),
         },

@@ -21,6 +21,7 @@ from webapp.restorations.states import ENDED, GenerationState, ItemKind, ItemSta
 __all__ = ["Event", "Generation", "Job", "JobFile", "Turn", "WorkItem", "Worker"]
 
 TASKS = ("denoise", "inpaint", "upscale")
+NOISES = ("", "none", "independent", "correlated", "impulse")
 
 
 def _values(states: Iterable[str]) -> list[str]:
@@ -43,6 +44,8 @@ class Job(models.Model):
 
     task = models.CharField(max_length=16, choices=[(task, task) for task in TASKS])
     factor = models.PositiveSmallIntegerField(default=1)
+    # What is assumed of the noise; "" for the task's default, which is all that older rows can mean.
+    noise = models.CharField(max_length=16, blank=True, default="")
     preset = models.CharField(max_length=32)
     seed = models.PositiveIntegerField()
     # Of the result; null: the picture's own.
@@ -90,6 +93,7 @@ class Job(models.Model):
         constraints = [
             models.CheckConstraint(condition=Q(state__in=_values(JobState)), name="job_state"),
             models.CheckConstraint(condition=Q(task__in=list(TASKS)), name="job_task"),
+            models.CheckConstraint(condition=Q(noise__in=list(NOISES)), name="job_noise"),
             models.CheckConstraint(condition=Q(factor__gte=1, factor__lte=8), name="job_factor"),
             models.CheckConstraint(
                 condition=Q(bit_depth__isnull=True) | Q(bit_depth__in=list(DEPTHS)), name="job_bit_depth"

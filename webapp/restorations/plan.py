@@ -68,4 +68,6 @@ class Plan:
 
 def task_of(job: Job, settings: SearchSettings) -> Task:
     """The job's task; the kernel stands in the settings."""
-    return Task.from_json({"kind": job.task, "factor": job.factor, "kernel": settings.kernel})
+    return Task.from_json(
+        {"kind": job.task, "factor": job.factor, "kernel": settings.kernel, "noise": job.noise}
+    )

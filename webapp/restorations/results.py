@@ -44,6 +44,7 @@ def run_of(job: Job, finished_at: datetime) -> dict[str, Any]:
             "networks": [_network(item) for item in fits],
             "choice": combined["choice"],
             "held_out_psnr": combined["held_out_psnr"],
+            "noise": combined.get("noise"),
             "digest": combined["digest"],
         },
         best={

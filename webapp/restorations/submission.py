@@ -36,6 +36,7 @@ def submit(
     mask_picture: Picture | None = None,
     task: str,
     factor: int = 1,
+    noise: str = "",
     preset: str = "preview",
     seed: int = 0,
     bit_depth: int | None = None,
@@ -47,9 +48,8 @@ def submit(
     """Queue a restoration of the owner's picture.
 
     mask_digest: stored grey PNG of the picture's size, >= 128 known; for in-painting only; mask_picture:
-    the upload that it was read from, if it was not drawn.  bit_depth: 8 or 16 for the result, the picture's own
-    if None.  The same `idempotency_key` of one owner gives the job that it gave before.  Raises the engine's InvalidInput, its
-    `field` naming what was wrong.
+    the upload that it was read from, if not drawn.  noise: "" for the task's default.  bit_depth: of the result, 8 or
+    16, None for the picture's.  An owner's `idempotency_key` gives the job that it gave before.  Raises InvalidInput.
     """
     if idempotency_key is not None:
         before = Job.objects.filter(owner=owner, idempotency_key=idempotency_key).first()
@@ -57,8 +57,8 @@ def submit(
             return before
     if picture.owner_id != owner.pk or picture.kind != PictureKind.PICTURE:
         raise PictureError("this is not one of your pictures", field="picture")
-    asked = Task(task, factor)  # type: ignore[arg-type]  # the text is checked by Task itself
-    asked = task_for(preset, asked, (overrides or {}).get("kernel"))
+    named = Task(task, factor, noise=noise)  # type: ignore[arg-type]  # the text is checked by Task itself
+    asked = task_for(preset, named, (overrides or {}).get("kernel"))
     settings = settings_for(preset, asked, overrides)
     seeds = Seeds.from_seed(seed)
     known = None if mask_digest is None else _known(mask_digest)
@@ -70,6 +70,7 @@ def submit(
             name=(name or picture.name)[:255],
             task=asked.kind.value,
             factor=asked.factor,
+            noise="" if asked.noise_is_default else asked.noise,
             preset=preset,
             seed=seed,
             bit_depth=bit_depth,
@@ -103,6 +104,7 @@ def _check_frame(picture: Picture, known: NDArray[np.bool_] | None, task: Task) 
     try:
         final_frame(blank, known, task)
     except PictureError as error:
-        raise PictureError(str(error), field="factor" if task.factor > 1 else "picture") from error
+        field = error.field or ("factor" if task.factor > 1 else "picture")
+        raise PictureError(str(error), field=field) from error
     except MaskError as error:
         raise MaskError(str(error), field="mask") from error

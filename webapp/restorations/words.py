@@ -2,16 +2,50 @@
 
 from __future__ import annotations
 
-from nasdip_engine.task import TaskKind
+from nasdip_engine.task import CORRELATED, IMPULSE, INDEPENDENT, NOISES, NONE, TaskKind
 from webapp.restorations.models import Job
 
-__all__ = ["TASK_WORDS", "count_words", "duration_words", "task_words"]
+__all__ = [
+    "NOISE_QUESTIONS",
+    "NOISE_WORDS",
+    "TASK_WORDS",
+    "count_words",
+    "duration_words",
+    "noise_words",
+    "task_words",
+]
 
 TASK_WORDS: dict[str, str] = {
     TaskKind.DENOISE: "remove noise",
     TaskKind.INPAINT: "fill a hole",
     TaskKind.UPSCALE: "enlarge",
 }
+
+# JPEG is offered with the grain, not with the blocks made for it: docs/decisions/0015-kinds-of-noise.md.
+_SORTS = {
+    INDEPENDENT: "fine grain or JPEG",
+    CORRELATED: "camera noise (blotches)",
+    IMPULSE: "specks (salt and pepper)",
+}
+NOISE_QUESTIONS: dict[str, str] = {
+    TaskKind.DENOISE: "What does the noise look like?",
+    TaskKind.INPAINT: "How is the rest of the picture?",
+    TaskKind.UPSCALE: "How is the picture?",
+}
+NOISE_WORDS: dict[str, dict[str, str]] = {
+    TaskKind.DENOISE: _SORTS,
+    TaskKind.INPAINT: {
+        NONE: "clean: it stays exactly as it is",
+        **{noise: f"noisy too: {words}" for noise, words in _SORTS.items()},
+    },
+    TaskKind.UPSCALE: {NONE: "clean, or a JPEG", CORRELATED: "with camera noise (blotches)"},
+}
+"""What may be assumed of the noise, by task, in the order in which pages offer it; the default comes first."""
+
+
+def noise_words(job: Job) -> str:
+    """What was assumed of the job's noise."""
+    return NOISE_WORDS[job.task][job.noise or NOISES[TaskKind(job.task)][0]]
 
 
 def task_words(job: Job) -> str:

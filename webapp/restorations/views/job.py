@@ -13,10 +13,11 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.views.decorators.http import require_safe
 
+from nasdip_engine.task import IMPULSE, NONE, TaskKind
 from webapp.restorations.access import job_for
 from webapp.restorations.models import Job
 from webapp.restorations.states import JobState
-from webapp.restorations.words import count_words, duration_words, task_words
+from webapp.restorations.words import count_words, duration_words, noise_words, task_words
 
 __all__ = ["download_name", "job"]
 
@@ -69,6 +70,9 @@ def result_context(row: Job) -> dict[str, Any]:
         "rows": method_rows(ours, baseline),
         "verdict": verdict(ours, baseline),
         "fill_words": fill_words(row.share_to_fill),
+        "noise_words": noise_words(row),
+        "known_are_exact": row.task == TaskKind.INPAINT and row.noise in ("", NONE),
+        "absolute": row.noise == IMPULSE,
         "facts": facts(row, run),
         "generations": run["generations"],
         "best_is_starter": run["best_is_starter"],
@@ -110,7 +114,7 @@ def facts(row: Job, run: dict[str, Any]) -> list[tuple[str, str]]:
     cost = run["cost"]
     evaluations = sum(generation["evaluations"] for generation in run["generations"])
     choice = run["final"]["choice"]
-    return [
+    told = [
         ("Time", duration_words(cost["seconds"])),
         ("Networks tried", f"{evaluations} in {len(run['generations'])} generations"),
         ("Best fitness", f"{run['best_fitness']:.4f}"),
@@ -119,4 +123,16 @@ def facts(row: Job, run: dict[str, Any]) -> list[tuple[str, str]]:
         ("Result from", "the mean of the best networks" if choice == "mean" else "one network"),
         ("Seed", str(row.seed)),
         ("Preset", row.preset),
+        ("Noise assumed", noise_words(row)),
     ]
+    return told + noise_facts(run["final"].get("noise"))
+
+
+def noise_facts(noise: dict[str, Any] | None) -> list[tuple[str, str]]:
+    """The noise as it was estimated afterwards, and the held-out error without it; runs of older versions tell neither."""
+    if noise is None or noise["sigma"] is None:
+        return []
+    told = [("Noise estimated", f"standard deviation {255 * noise['sigma']:.1f} of 255")]
+    if noise["corrected_psnr"] is not None:
+        told.append(("Error without the noise", f"about {noise['corrected_psnr']:.1f} dB"))
+    return told
