@@ -67,7 +67,9 @@ def combine_finals(
     def error(array: NDArray[np.float32]) -> float:
         judged = array[0] if twice else array
         return (
-            held_out_error(degradation, judged, held_out) if watched else observed_distance(degradation, judged)
+            held_out_error(degradation, judged, held_out)
+            if watched
+            else observed_distance(degradation, judged)
         )
 
     # One network is taken whatever it is worth: there is nothing to choose.
