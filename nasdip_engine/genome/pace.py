@@ -1,0 +1,54 @@
+"""Seconds of one training iteration, told from the network alone: estimates for people, never for a fitness.
+
+Convolutions work in blocks of channels, so a stage of one filter costs what one of sixteen does; the rest is maps
+that are read and written, and calls. The coefficients are seconds on one core of the processor that
+docs/results/memory-model.md names; another machine differs by a factor, which `restoration.probe` measures.
+"""
+
+from __future__ import annotations
+
+from nasdip_engine.genome.blocks import BLOCK, Block, Layout, layout
+from nasdip_engine.genome.phenotype import Phenotype
+
+__all__ = ["seconds_an_iteration"]
+
+_MULTIPLY_ADD = 1.25e-11  # in whole blocks of channels
+_COLUMN = 8.8e-11  # a filter of 15 px has no kernel of its own for its weights' gradient in oneDNN
+_NUMBER = 7.9e-9  # of a map, all its norms, activations and copies together
+_PIXEL = 1.0e-7  # of the output: loss and average
+_CALL = 3.9e-4  # of a convolution with what belongs to it
+
+
+def seconds_an_iteration(
+    phenotype: Phenotype, height: int, width: int, input_channels: int = 32, factor: float = 1.0
+) -> float:
+    """One iteration of a fit at an output of height x width pixels, on one core; factor: of the machine, 1 is the reference."""
+    network = layout(phenotype, height, width, input_channels)
+    unwanted = network.encoders[0][1]  # the fixed input wants no gradient
+    computed = sum(_blocked_multiply_adds(block, block is not unwanted) for block in network.blocks)
+    columns = sum(block.weights * block.after for block in network.blocks if block.kernel == 15)
+    seconds = (
+        _MULTIPLY_ADD * computed
+        + _COLUMN * columns
+        + _NUMBER * _numbers(network)
+        + _PIXEL * network.full
+        + _CALL * len(network.blocks)
+    )
+    return factor * seconds
+
+
+def _blocked_multiply_adds(block: Block, inner: bool) -> int:
+    """Of the output, the weights' gradient and, where it is wanted, the input's."""
+    if block.native:
+        return 0  # one pass over maps, which is counted with them
+    given, filters = block.blocked
+    read = block.channels if block.channels < BLOCK else given
+    passes = 2 * read + (given if inner else 0)
+    return block.kernel**2 * block.after * filters * passes
+
+
+def _numbers(network: Layout) -> int:
+    maps = sum(block.made for block in network.blocks)
+    joined = sum(joint.joined + joint.copied for joint in network.joints)
+    paths = sum(path.copied for joint in network.joints for path in joint.paths)
+    return maps + joined + paths + network.head
