@@ -1,4 +1,4 @@
-"""The command line: `nasdip restore`, `nasdip evaluate`, `nasdip verify`.
+"""The command line: `nasdip restore`, `nasdip evaluate`, `nasdip verify`, `nasdip describe`.
 
 Parses, validates, calls, prints. Bad input ends with exit code 2 and one line on stderr before anything is written;
 a run that could not go on ends with 1. Heavy parts are imported only by the command that needs them, so that
@@ -135,6 +135,13 @@ def _parser() -> argparse.ArgumentParser:
     verify.add_argument("run", type=Path)
     verify.add_argument("--search", action="store_true", help="repeat the whole search first")
 
+    price = commands.add_parser(
+        "describe", help="what one genome's network costs, before any training, as one JSON line"
+    )
+    price.add_argument("genome", help="text form, asym:5:HEX")
+    price.add_argument("--size", default="128x128", help="output in pixels, WIDTHxHEIGHT (default 128x128)")
+    price.add_argument("--input-channels", type=int, default=32, help="1 to 128 (default 32)")
+
     commands.add_parser("up", help="start the application (the launcher does this)")
     commands.add_parser("test", help="run the tests (the launcher does this)")
     commands.add_parser("user", help="make a new password (the launcher does this)")
@@ -219,7 +226,14 @@ def _verify(arguments: argparse.Namespace) -> int:
     return 0 if verdict.equal else 1
 
 
-_COMMANDS = {"restore": _restore, "evaluate": _evaluate, "verify": _verify}
+def _describe(arguments: argparse.Namespace) -> int:
+    from nasdip_engine.price import described
+
+    print(json.dumps(described(arguments.genome, arguments.size, arguments.input_channels)))
+    return 0
+
+
+_COMMANDS = {"restore": _restore, "evaluate": _evaluate, "verify": _verify, "describe": _describe}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
