@@ -74,6 +74,16 @@ def _add_question(parser: argparse.ArgumentParser, *, required: bool) -> None:
         type=int,
         help="limit of the final fit, 1 to 20000 (default: keeps the preset's ratio)",
     )
+    parser.add_argument(
+        "--device",
+        help="what evaluations compute on, cpu or cuda (default cpu); another one gives other bits",
+    )
+    parser.add_argument(
+        "--threads",
+        type=int,
+        help="threads of an evaluation, 1 to 64 (default 1); another number gives other bits",
+    )
+    parser.add_argument("--precision", help="fp32 (default) or, where the device computes in it, bf16")
 
 
 def _noises() -> str:

@@ -149,12 +149,13 @@ def evaluate(request: Request | Mapping[str, Any], progress: Callable[[Progress]
     """The outcome of a request, a JSON value; `progress` is called each iteration, or between steps.
 
     A genome without a network and a fit that diverges are outcomes, fitness 0 with a reason, not errors.
-    Raises InvalidInput for a picture, mask, genome or setting that cannot be used; OSError for a file.
+    Raises InvalidInput for a picture, mask, genome or setting that cannot be used, such as a device or a number
+    of threads that this machine has not; OSError for a file.
     """
-    from nasdip_engine.numerics import use_one_thread
+    from nasdip_engine.numerics import prepare
 
     asked = request if isinstance(request, Request) else Request.from_json(request)
-    use_one_thread()
+    prepare(asked.settings)
     began = time.monotonic()
     outcome = _STEPS[asked.kind](asked, progress)
     outcome["seconds"] = time.monotonic() - began
@@ -228,21 +229,25 @@ def _fit(
 
     share: of the observations held out; the settings' own without it.
     """
+    from nasdip_engine.numerics import device_for
     from nasdip_engine.restoration.degradation import held_out_set
     from nasdip_engine.restoration.fit import FitSettings, fit, noise_input
     from nasdip_engine.restoration.network import build
+    from nasdip_engine.restoration.placement import in_precision, moved
 
     settings, seed = request.settings, request.evaluation_seed
+    device = device_for(settings)
+    held_out_share = settings.hold_out_share if share is None else share
     height, width = degradation.output_size
     channels = settings.input_channels
     network = build(phenotype, height, width, channels, generator(seed, "weights", phenotype.digest))
     if request.hook and _hook_hits(request.hook, "nan", phenotype):
         network.poison()
     return fit(
-        network,
-        noise_input(channels, height, width, generator(seed, "input", channels, height, width)),
-        degradation,
-        held_out_set(degradation, request.task, settings.hold_out_share if share is None else share, seed),
+        in_precision(network, settings.precision, device),
+        noise_input(channels, height, width, generator(seed, "input", channels, height, width)).to(device),
+        moved(degradation, device),
+        held_out_set(degradation, request.task, held_out_share, seed).to(device),
         FitSettings(
             iterations,
             settings.learning_rate,

@@ -2,7 +2,8 @@
 
 Imports torch once, trains something tiny so that all that loads late is loaded, and from then on forks a
 child for each request of `nasdip_engine.evaluation`: its start costs tenths of a second, not seconds, and
-the bits are those of a fresh process.
+the bits are those of a fresh process. Where a fork is not safe (CUDA, macOS) the host loads no torch, and keeps
+children that do: each sets what its request asks for before it begins, and is replaced after a fault.
 
 NASDIP_EVALUATOR_HOOK injects a fault into the children, for tests of what a fault leads to:
     segfault:DIGEST  abort:DIGEST  kill:DIGEST  hang:DIGEST  memory:DIGEST  disk_full:DIGEST  nan:DIGEST
@@ -30,6 +31,7 @@ from nasdip_engine import guard_host
 from nasdip_engine.errors import InvalidPhenotype, SettingsError
 from nasdip_engine.genome.genome import Genome
 from nasdip_engine.guard_child import Program, Send
+from nasdip_engine.guard_mode import DEVICE_VARIABLE
 from nasdip_engine.guard_wire import Message
 
 __all__ = ["HOOK_VARIABLE", "Hook", "parse_hook"]
@@ -89,11 +91,11 @@ def parse_hook(text: str) -> Hook:
 
 
 def _eat_memory() -> None:
+    """8 GB, every page of it written, unless somebody sees to it."""
     if resource.getrlimit(resource.RLIMIT_DATA)[0] == resource.RLIM_INFINITY:
         raise SettingsError("the hook memory needs a run with a memory limit", field="hook")
-    eaten = []
-    while True:
-        eaten.append(bytearray(b"x" * 2**24))
+    eaten = [bytearray(b"x" * 2**24) for _ in range(8 * 2**30 // 2**24)]
+    raise SettingsError(f"{len(eaten)} blocks of 16 MiB were taken and no limit met", field="hook")
 
 
 def _work(request: Message, block: bytes, send: Send) -> tuple[Mapping[str, Any], bytes]:
@@ -127,7 +129,10 @@ def _confine(memory_limit: int | None) -> None:
         return  # the host watches the resident size; elsewhere than on Linux that is all there is
     line = next(line for line in status.read_text().splitlines() if line.startswith("VmData:"))
     limit = int(line.split()[1]) * 1024 + max(2 * memory_limit, memory_limit + 2**30)
-    resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
+    hard = resource.getrlimit(resource.RLIMIT_DATA)[1]
+    if hard != resource.RLIM_INFINITY:
+        limit = min(limit, hard)
+    resource.setrlimit(resource.RLIMIT_DATA, (limit, hard))  # soft: a kept child takes it back after the run
 
 
 def _warm_up() -> Program:
@@ -136,24 +141,29 @@ def _warm_up() -> Program:
     import nasdip_engine.baselines
     import nasdip_engine.evaluation
     import nasdip_engine.restoration
-    from nasdip_engine.numerics import fingerprint, use_one_thread
+    from nasdip_engine.numerics import abilities, fingerprint
 
-    use_one_thread()
+    device = os.environ.get(DEVICE_VARIABLE) or "cpu"
+    able = abilities(device)
+    device = (
+        device if device in able["devices"] else "cpu"
+    )  # whoever wants the other one reads it in the hello
+    torch.set_num_threads(1)
     for module in pkgutil.iter_modules(nasdip_engine.restoration.__path__, "nasdip_engine.restoration."):
         importlib.import_module(module.name)
-    _train_a_little()
-    if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
+    _train_a_little(device)
+    if device == "cpu" and torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
         raise RuntimeError("CUDA is in use in a host that forks: its children could not use it")
-    return Program("evaluator", {"fingerprint": fingerprint()}, _work, _confine)
+    return Program("evaluator", {"fingerprint": fingerprint(device), "abilities": able}, _work, _confine)
 
 
-def _train_a_little() -> None:
+def _train_a_little(device: str) -> None:
     """Adam's constructor and the first convolution and backward pass load seconds' worth of modules."""
     import torch
     from torch.nn import functional
 
-    weight = torch.full((4, 4, 3, 3), 0.01, requires_grad=True)
-    picture = torch.linspace(0, 1, 4 * 16 * 16).reshape(1, 4, 16, 16)
+    weight = torch.full((4, 4, 3, 3), 0.01, requires_grad=True, device=device)
+    picture = torch.linspace(0, 1, 4 * 16 * 16, device=device).reshape(1, 4, 16, 16)
     optimiser = torch.optim.Adam([weight], lr=0.01, fused=True)
     for _ in range(2):
         optimiser.zero_grad(set_to_none=True)

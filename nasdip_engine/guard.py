@@ -1,7 +1,7 @@
 """Runs work that may crash, hang, eat memory or be killed, and always comes back with an answer.
 
-A `Host` is a warm process of its own that forks one child for each run (`guard_host`). What happens to a
-child is told as a `Fault` with a class that says what may follow from it; nothing that happens there
+A `Host` is a process of its own that has a child do each run, forked for it or kept (`guard_mode`). What happens
+to a child is told as a `Fault` with a class that says what may follow from it; nothing that happens there
 reaches this process. Imports no torch. One host serves several threads at once.
 
 A `Host` belongs to the process that made it. Its process ends with this one, however this one ends.
@@ -10,7 +10,6 @@ A `Host` belongs to the process that made it. Its process ends with this one, ho
 from __future__ import annotations
 
 import contextlib
-import os
 import socket
 import subprocess
 import sys
@@ -20,11 +19,11 @@ import weakref
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
 
 from nasdip_engine.errors import NasDipError
+from nasdip_engine.guard_mode import Mode, host_environment, mode_for
 from nasdip_engine.guard_wire import BrokenFrameError, FaultKind, Frames, Message, pack
 
 __all__ = ["Fault", "FaultKind", "Host", "HostLostError", "Limits", "Outcome"]
@@ -86,9 +85,17 @@ class Host:
         *,
         limits: Limits | None = None,
         command: Sequence[str] | None = None,
+        device: str = "cpu",
+        mode: Mode | None = None,
     ) -> None:
-        """command: another command line that serves the same protocol; the socket's number is appended."""
+        """command: another command line that serves the same protocol; the socket's number is appended.
+
+        device: "cpu" or "cuda", what an evaluator computes on.  mode: how it comes by its children, by default as
+        NASDIP_EVALUATOR, platform and device say; the decoder always forks.  Raises SettingsError.
+        """
         self.program = program
+        self.mode = mode or (mode_for(device) if program == "evaluator" else Mode.FORK)
+        self._device = device
         self.limits = limits or Limits()
         self._command = list(command or (sys.executable, "-P", "-m", f"nasdip_engine.{program}"))
         self._lock = threading.Lock()
@@ -97,7 +104,7 @@ class Host:
 
     @property
     def hello(self) -> dict[str, Any]:
-        """What the host said of itself: `pid`; the evaluator also its numerics `fingerprint`.
+        """What the host said of itself: `pid`; the evaluator also its numerics `fingerprint` and its `abilities`.
 
         Starts the host if need be and waits for it. Raises HostLostError.
         """
@@ -115,7 +122,7 @@ class Host:
         heartbeat_limit: float | None = None,
         memory_limit_bytes: int | None = None,
     ) -> Outcome | Fault:
-        """Run one request in a child of its own and wait for how it ends.
+        """Run one request in a child and wait for how it ends.
 
         on_progress:  called in this thread; may miss messages without a preview when they come fast.
         should_stop:  asked about every 0.2 s in this thread; true kills the child, Fault(CANCELLED).
@@ -170,7 +177,9 @@ class Host:
             if self._closed:
                 raise HostLostError("the host was closed")
             if self._connection is None or self._connection.lost.is_set():
-                self._connection = _Connection(self._command, self.program)
+                self._connection = _Connection(
+                    self._command, self.program, host_environment(self.mode, self._device)
+                )
                 weakref.finalize(self, self._connection.kill, "the host was dropped")
             return self._connection
 
@@ -220,7 +229,7 @@ def _follow(
                 return Outcome(message["value"], block)
             if message["type"] == "fault":
                 return Fault(FaultKind(message["kind"]), message["detail"], message.get("trace", ""))
-            if on_progress is not None:
+            if on_progress is not None and message["type"] == "progress":
                 on_progress(message["value"])
             last_sign = time.monotonic()
         elif now - last_sign > patience:
@@ -235,7 +244,7 @@ def _follow(
 class _Connection:
     """One host process and the socket to it; a new one is made when it is lost."""
 
-    def __init__(self, command: Sequence[str], program: str) -> None:
+    def __init__(self, command: Sequence[str], program: str, environment: Mapping[str, str]) -> None:
         self.program = program
         self.hello: dict[str, Any] = {}
         self.lost = threading.Event()
@@ -254,7 +263,7 @@ class _Connection:
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.DEVNULL,
                     start_new_session=True,
-                    env=_environment(),
+                    env=environment,
                 )
             except OSError as error:
                 self._socket.close()
@@ -356,13 +365,3 @@ class _Connection:
         for box in boxes:
             box.put({"type": "fault", "kind": FaultKind.HOST_LOST.value, "detail": self._reason})
         self._socket.close()
-
-
-def _environment() -> dict[str, str]:
-    """One thread (two give other bits, and a fork after two may hang), no GPU in a host that forks."""
-    environment = dict(os.environ)
-    environment |= dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
-    environment["CUDA_VISIBLE_DEVICES"] = ""
-    paths = [str(Path(__file__).resolve().parent.parent), os.environ.get("PYTHONPATH", "")]
-    environment["PYTHONPATH"] = os.pathsep.join(path for path in paths if path)
-    return environment

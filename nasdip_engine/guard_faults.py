@@ -24,6 +24,7 @@ __all__ = [
     "EXIT_ORPHAN",
     "EXIT_SPEECHLESS",
     "TRACE_LIMIT",
+    "high_water",
     "largest_memory",
     "of_exception",
     "of_status",
@@ -129,6 +130,13 @@ def private_memory(pid: int) -> int:
 def resident_memory(pid: int) -> int:
     """Resident bytes, pages of files included; 0 for a process that has ended."""
     return _resident(pid, "VmRSS")
+
+
+def high_water(pid: int) -> int:
+    """The most resident bytes that a process had so far; 0 where the system does not tell of a running one."""
+    with contextlib.suppress(OSError):
+        return 1024 * _status(pid, "VmHWM")
+    return 0
 
 
 def largest_memory(usage: resource.struct_rusage) -> int:

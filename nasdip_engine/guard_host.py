@@ -1,8 +1,10 @@
-"""The server side of the guard: a warm process that forks one killable child for each run.
+"""The server side of the guard: a process whose children do the runs, one each at a time.
 
-Both host programs (`evaluator`, `decoder`) warm themselves up and then serve. The host has one thread,
-because a fork of a process with several may hang for ever, and it does no work itself: it forwards
-progress, watches heartbeat and memory of its children, kills, and tells how each run ended.
+Host programs (`evaluator`, `decoder`) are forked for each run from a host that has warmed itself up, or, where
+that can't be done, kept: started afresh, warmed up and asked again and again (`guard_mode`). The host has one
+thread, because a fork of a process with several may hang for ever, and it does no work itself: it forwards
+progress, watches heartbeat and memory of its children, kills, and tells how each run ended. A kept child that
+ended a run with anything but its outcome is replaced.
 
 The host dies when the socket to its client closes, whatever way the client went; on Linux its children
 die with it (PR_SET_PDEATHSIG), elsewhere at their next heartbeat. PR_SET_PDEATHSIG follows the *thread*
@@ -12,65 +14,42 @@ that forked, so the host does not use it for itself: clients start it from threa
 from __future__ import annotations
 
 import contextlib
-import ctypes
-import faulthandler
-import fcntl
 import gc
 import os
 import selectors
-import signal
 import socket
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from typing import NoReturn
 
 from nasdip_engine import guard_faults as faults
-from nasdip_engine.guard_child import Program, run_child
+from nasdip_engine.guard_child import Program, serve_kept
+from nasdip_engine.guard_mode import MODE_VARIABLE, Mode
+from nasdip_engine.guard_runs import Child, forked, kept, kept_address, kill_group
 from nasdip_engine.guard_wire import BrokenFrameError, FaultKind, Frames, Message, pack, pack_head
 
 __all__ = ["main"]
 
 TICK = 0.1  # seconds between two looks at heartbeat and memory
 FORWARD_EVERY = 0.1  # progress without a preview is forwarded at most this often, the latest wins
+_START_LIMIT = 180.0  # seconds that a kept child may take to warm up
+_TELL_EVERY = 1.0  # seconds between two signs to a client whose run waits for a child to warm up
 _BACKLOG = 16 * 2**20  # bytes waiting for the client above which children are not read
-_TRACE = 4000  # characters of a child's last words that are kept
-
-
-@dataclass
-class _Run:
-    number: int
-    pid: int
-    out: int
-    err: int
-    heartbeat_limit: float
-    memory_limit: int | None
-    memory_at_start: int
-    resident_at_start: int
-    last_sign: float
-    frames: Frames = field(default_factory=Frames)
-    pending: Message | None = None
-    forwarded: float = 0.0
-    ended: bool = False
-    peak: int = 0
-    trace: bytes = b""
-
-    def near_limit(self, largest: int) -> bool:
-        """Whether a native crash is more likely the want of memory than a fault of the code.
-
-        largest: resident bytes of its whole life; with pages of files, so it tells later than `peak` does.
-        """
-        if self.memory_limit is None:
-            return False
-        return self.peak > 0.8 * self.memory_limit or largest - self.resident_at_start > self.memory_limit
 
 
 def main(make: Callable[[], Program]) -> None:
-    """Run a host program: `make` warms up and describes it; argv[1] is the socket's number."""
+    """Run a host program: `make` warms up and describes it; argv[1] is the socket's number.
+
+    NASDIP_EVALUATOR=kept, which the client sets, keeps children; this process then stays as light as it is.
+    """
+    if (address := kept_address(sys.argv[1])) is not None:
+        serve_kept(make, *address)
     client = socket.socket(fileno=int(sys.argv[1]))
     client.set_inheritable(False)
+    if os.environ.get(MODE_VARIABLE) == Mode.KEPT:
+        _Server(client, None).loop()
     try:
         with _client_watched(client):
             program = make()
@@ -78,7 +57,9 @@ def main(make: Callable[[], Program]) -> None:
     except Exception as error:
         client.sendall(pack({"type": "failed", "detail": f"{type(error).__name__}: {error}"}))
         raise
-    serve(client, program)
+    gc.collect()
+    gc.freeze()  # else the first collection in each child copies every page that holds an object
+    _Server(client, program).loop()
 
 
 @contextlib.contextmanager
@@ -116,45 +97,44 @@ def _wait_for_single_thread() -> None:
         time.sleep(0.01)
 
 
-def serve(client: socket.socket, program: Program) -> NoReturn:
-    """Serve runs until the client goes away; then kill every child and exit."""
-    gc.collect()
-    gc.freeze()  # else the first collection in each child copies every page that holds an object
-    _Server(client, program).loop()
-
-
 class _Server:
-    def __init__(self, client: socket.socket, program: Program) -> None:
+    def __init__(self, client: socket.socket, program: Program | None) -> None:
+        """program: forked for each run; None: children are kept, and the first one's hello is this host's."""
         self.client = client
         self.program = program
-        self.pid = os.getpid()
-        self.libc = ctypes.CDLL(None) if sys.platform == "linux" else None
-        self.runs: dict[int, _Run] = {}
+        self.children: dict[int, Child] = {}
         self.corpses: set[int] = set()
+        self.greeted = False
         self.inbox = Frames()
-        self.outbox = bytearray(pack({"type": "hello", "pid": self.pid, **program.hello}))
+        self.outbox = bytearray()
         self.selector = selectors.DefaultSelector()
         client.settimeout(0.0)
-        self.selector.register(client, selectors.EVENT_READ | selectors.EVENT_WRITE)
+        self.selector.register(client, selectors.EVENT_READ)
+        if program is None:
+            self._start_kept()
+        else:
+            self._greet(dict(program.hello))
 
     def loop(self) -> NoReturn:
+        """Serve until the client goes away; then kill every child and exit."""
         next_tick = 0.0
         while True:
             for key, events in self.selector.select(self._patience()):
                 if key.fileobj is self.client:
                     self._serve_client(events)
-                elif (run := self.runs.get(key.data[0])) is not None:
-                    self._read_child(run, int(key.fd))
-            for run in [run for run in self.runs.values() if run.ended]:
-                self._reap(run)
+                elif (child := self.children.get(key.data[0])) is not None:
+                    self._serve_child(child, int(key.fd), events)
+            for child in [child for child in self.children.values() if child.ended]:
+                self._reap(child)
             if time.monotonic() >= next_tick:
                 next_tick = time.monotonic() + TICK
                 self._tick()
 
     def _patience(self) -> float | None:
-        if any(run.ended for run in self.runs.values()):
+        if any(child.ended for child in self.children.values()):
             return 0.005  # its pipe is closed: the exit status follows in a moment
-        return TICK if self.runs or self.corpses else None
+        busy = any(child.number is not None or not child.ready for child in self.children.values())
+        return TICK if busy or self.corpses else None
 
     # -- the client ------------------------------------------------------------------------------
 
@@ -186,177 +166,217 @@ class _Server:
         self.outbox += block  # apart from its head: no second copy of a large picture
         self._listen()
 
+    def _greet(self, hello: Message) -> None:
+        self.greeted = True
+        self._say({**hello, "type": "hello", "pid": os.getpid()})
+
     def _leave(self) -> NoReturn:
-        for run in self.runs.values():
-            _kill_group(run.pid)
+        for child in self.children.values():
+            kill_group(child.pid)
         os._exit(0)
 
     def _obey(self, message: Message, block: bytes) -> None:
         if message["type"] == "run":
-            self._fork(message, block)
-        elif message["type"] == "cancel" and (run := self.runs.get(message["id"])) is not None:
-            self._stop(run, FaultKind.CANCELLED, "stopped on request")
+            self._begin(message, block)
+        elif message["type"] == "cancel":
+            for child in list(self.children.values()):
+                if child.number == message["id"]:
+                    self._stop(child, FaultKind.CANCELLED, "stopped on request")
 
     # -- the children ----------------------------------------------------------------------------
 
-    def _fork(self, message: Message, block: bytes) -> None:
-        number, memory = int(message["id"]), message["memory_limit"]
-        out, child_out = os.pipe()
-        err, child_err = os.pipe()
-        with contextlib.suppress(OSError, AttributeError):
-            fcntl.fcntl(child_out, fcntl.F_SETPIPE_SZ, 2**20)
+    def _begin(self, message: Message, block: bytes) -> None:
         try:
-            pid = os.fork()
+            if self.program is not None:
+                self._watch(forked(self.program, message, block, self._leave_to_child))
+                return
+            child = self._idle() or self._start_kept()
         except OSError as error:
-            for descriptor in (out, child_out, err, child_err):
-                os.close(descriptor)
-            self._fault(number, FaultKind.MEMORY, f"no process could be started: {error}")
+            self._fault(int(message["id"]), FaultKind.MEMORY, f"no process could be started: {error}")
             return
-        if pid == 0:
-            self._become_child(message, block, child_out, child_err, (out, err))
-        os.close(child_out)
-        os.close(child_err)
-        with contextlib.suppress(OSError):  # the child does the same: whoever comes first
-            os.setpgid(pid, pid)
-        run = _Run(
-            number,
-            pid,
-            out,
-            err,
-            heartbeat_limit=float(message["heartbeat_limit"]),
-            memory_limit=memory,
-            memory_at_start=faults.private_memory(pid),
-            resident_at_start=faults.resident_memory(pid),
-            last_sign=time.monotonic(),
-        )
-        self.runs[number] = run
-        for descriptor in (out, err):
+        child.ask(message, block)
+        self.selector.modify(child.out, selectors.EVENT_READ | selectors.EVENT_WRITE, (child.pid,))
+
+    def _idle(self) -> Child | None:
+        idle = [child for child in self.children.values() if child.number is None and not child.ended]
+        return min(idle, key=lambda child: (not child.ready, child.started), default=None)
+
+    def _start_kept(self) -> Child:
+        child = kept()
+        self._watch(child)
+        return child
+
+    def _watch(self, child: Child) -> None:
+        self.children[child.pid] = child
+        for descriptor in (child.out, child.err):
             os.set_blocking(descriptor, False)
-            self.selector.register(descriptor, selectors.EVENT_READ, (number,))
+            self.selector.register(descriptor, selectors.EVENT_READ, (child.pid,))
 
-    def _become_child(
-        self, message: Message, block: bytes, out: int, err: int, parents: tuple[int, int]
-    ) -> NoReturn:
-        """Nothing of the host stays open here: a child that held its sockets would hide the host's death."""
-        try:
-            os.setpgid(0, 0)
-            if self.libc is not None:
-                self.libc.prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
-            if os.getppid() != self.pid:
-                os._exit(faults.EXIT_ORPHAN)
-            self.selector.close()
-            self.client.close()
-            for run in self.runs.values():
-                os.close(run.out)
-                os.close(run.err)
-            for descriptor in parents:
-                os.close(descriptor)
-            os.dup2(err, 2)
-            os.close(err)
-            faulthandler.enable(2)  # the Python line of a native crash, for the trace
-            run_child(self.program, message, block, out)
-        except MemoryError:
-            os._exit(faults.EXIT_SPEECHLESS)
-        finally:
-            os._exit(faults.EXIT_BROKEN)
+    def _leave_to_child(self) -> None:
+        self.selector.close()
+        self.client.close()
+        for child in self.children.values():
+            os.close(child.out)
+            os.close(child.err)
 
-    def _read_child(self, run: _Run, descriptor: int) -> None:
+    def _serve_child(self, child: Child, descriptor: int, events: int) -> None:
+        if events & selectors.EVENT_WRITE:
+            with contextlib.suppress(OSError), memoryview(child.outbox) as view:
+                written = os.write(descriptor, view[: 2**20])
+                view.release()
+                del child.outbox[:written]
+            if not child.outbox:
+                self.selector.modify(descriptor, selectors.EVENT_READ, (child.pid,))
+        if events & selectors.EVENT_READ:
+            self._read_child(child, descriptor)
+
+    def _read_child(self, child: Child, descriptor: int) -> None:
         if len(self.outbox) > _BACKLOG:
-            run.last_sign = time.monotonic()  # it waits for us, not we for it
+            child.last_sign = time.monotonic()  # it waits for us, not we for it
             time.sleep(0.001)
             return
         try:
             data = os.read(descriptor, 2**20)
         except BlockingIOError:
             return
+        except ConnectionResetError:
+            data = b""  # a kept child died before it had read its request
         if not data:
             self.selector.unregister(descriptor)
-            run.ended = run.ended or descriptor == run.out
+            child.ended = child.ended or descriptor == child.out
             return
-        if descriptor == run.err:
-            run.trace = (run.trace + data)[-faults.TRACE_LIMIT :]
+        if descriptor == child.err:
+            child.trace = (child.trace + data)[-faults.TRACE_LIMIT :]
             return
-        run.last_sign = time.monotonic()
+        child.last_sign = time.monotonic()
         try:
-            for message, block in run.frames.feed(data):
-                if self._forward(run, message, block):
+            for message, block in child.frames.feed(data):
+                if self._heard(child, message, block):
                     return
         except BrokenFrameError as error:
-            self._stop(run, FaultKind.ERROR, f"BrokenFrameError: {error}")
+            self._stop(child, FaultKind.ERROR, f"BrokenFrameError: {error}")
 
-    def _forward(self, run: _Run, message: Message, block: bytes) -> bool:
-        """Pass a child's message on; true when it was the last one."""
-        message["id"] = run.number
+    def _heard(self, child: Child, message: Message, block: bytes) -> bool:
+        """Pass a child's message on; true when it was the last one of this child."""
+        if message["type"] in ("hello", "failed"):
+            return self._warmed(child, message)
+        if child.number is None:
+            return False
+        message["id"] = child.number
         if message["type"] == "progress":
             now = time.monotonic()
-            if message["value"].get("preview") is None and now - run.forwarded < FORWARD_EVERY:
-                run.pending = message
+            if message["value"].get("preview") is None and now - child.forwarded < FORWARD_EVERY:
+                child.pending = message
                 return False
-            run.pending, run.forwarded = None, now
+            child.pending, child.forwarded = None, now
             self._say(message)
             return False
-        if run.pending is not None:
-            self._say(run.pending)
-        self._forget(run)
+        if child.pending is not None:
+            self._say(child.pending)
+        sound = child.kept and message["type"] == "done"
+        if sound:
+            child.number = None
+        else:
+            self._forget(child)
         self._say(message, block)
-        return True
+        return not sound
+
+    def _warmed(self, child: Child, message: Message) -> bool:
+        """A kept child is ready, or says why it can't be."""
+        if message["type"] == "failed":
+            self._could_not_start(child, message["detail"])
+            return True
+        child.ready = True
+        child.measure()
+        if not self.greeted:
+            self._greet(message)
+        return False
+
+    def _could_not_start(self, child: Child, detail: str, reaped: bool = False) -> None:
+        number = child.number
+        self._forget(child, reaped=reaped)
+        if not self.greeted:  # without one child there is no host
+            with contextlib.suppress(OSError):
+                self.client.settimeout(5.0)
+                self.client.sendall(pack({"type": "failed", "detail": detail}))
+            os._exit(1)
+        if number is not None:
+            self._fault(number, FaultKind.HOST_LOST, f"a new child could not start: {detail}")
 
     def _tick(self) -> None:
         now = time.monotonic()
-        for run in list(self.runs.values()):
-            if run.pending is not None and now - run.forwarded >= FORWARD_EVERY:
-                self._say(run.pending)
-                run.pending, run.forwarded = None, now
-            if run.ended:
+        for child in list(self.children.values()):
+            if not child.ready:
+                self._look_at_start(child, now)
                 continue
-            if now - run.last_sign > run.heartbeat_limit:
-                self._stop(run, FaultKind.HANG, f"no heartbeat for {run.heartbeat_limit:g} s")
-            elif run.memory_limit is not None:
-                grown = faults.private_memory(run.pid) - run.memory_at_start
-                run.peak = max(run.peak, grown)
-                if grown > run.memory_limit:
-                    sizes = f"grew by {grown // 2**20} MiB; the limit is {run.memory_limit // 2**20} MiB"
-                    self._stop(run, FaultKind.MEMORY, sizes)
+            if child.number is None:
+                continue
+            if child.pending is not None and now - child.forwarded >= FORWARD_EVERY:
+                self._say(child.pending)
+                child.pending, child.forwarded = None, now
+            if child.ended:
+                continue
+            if now - child.last_sign > child.heartbeat_limit:
+                self._stop(child, FaultKind.HANG, f"no heartbeat for {child.heartbeat_limit:g} s")
+            elif child.memory_limit is not None:
+                grown = faults.private_memory(child.pid) - child.base
+                child.peak = max(child.peak, grown)
+                if grown > child.memory_limit:
+                    sizes = f"grew by {grown // 2**20} MiB; the limit is {child.memory_limit // 2**20} MiB"
+                    self._stop(child, FaultKind.MEMORY, sizes)
         for pid in list(self.corpses):
             if os.waitpid(pid, os.WNOHANG)[0]:
                 self.corpses.discard(pid)
 
-    def _reap(self, run: _Run) -> None:
+    def _look_at_start(self, child: Child, now: float) -> None:
+        if now - child.started > _START_LIMIT:
+            self._could_not_start(child, f"not ready after {_START_LIMIT:g} s")
+        elif child.number is not None and now - child.told > _TELL_EVERY:
+            child.told = now
+            self._say({"type": "starting", "id": child.number})
+
+    def _reap(self, child: Child) -> None:
         """The child closed its pipe without an outcome: say how it ended, once that is known."""
-        pid, status, usage = os.wait4(run.pid, os.WNOHANG)
+        pid, status, usage = os.wait4(child.pid, os.WNOHANG)
         if pid == 0:
-            if time.monotonic() - run.last_sign > run.heartbeat_limit:
-                self._stop(run, FaultKind.HANG, "closed its pipe and did not end")
+            if time.monotonic() - child.last_sign > child.heartbeat_limit:
+                self._stop(child, FaultKind.HANG, "closed its pipe and did not end")
             return
         with contextlib.suppress(OSError):
-            run.trace = (run.trace + os.read(run.err, 2**16))[-faults.TRACE_LIMIT :]
-        trace = run.trace.decode(errors="replace")
+            child.trace = (child.trace + os.read(child.err, 2**16))[-faults.TRACE_LIMIT :]
+        trace = child.trace.decode(errors="replace")
         kind, detail = faults.of_status(
-            status, trace, near_limit=run.near_limit(faults.largest_memory(usage))
+            status, trace, near_limit=child.near_limit(faults.largest_memory(usage))
         )
-        if run.pending is not None:
-            self._say(run.pending)
-        self._forget(run, reaped=True)
-        self._fault(run.number, kind, detail, trace)
+        if child.pending is not None:
+            self._say(child.pending)
+        if not child.ready:
+            self._could_not_start(child, detail, reaped=True)
+            return
+        number = child.number
+        self._forget(child, reaped=True)
+        if number is not None:
+            self._fault(number, kind, detail, trace)
 
-    def _stop(self, run: _Run, kind: FaultKind, detail: str) -> None:
-        self._forget(run)
-        self._fault(run.number, kind, detail)
+    def _stop(self, child: Child, kind: FaultKind, detail: str) -> None:
+        number = child.number
+        self._forget(child)
+        if number is not None:
+            self._fault(number, kind, detail)
 
     def _fault(self, number: int, kind: FaultKind, detail: str, trace: str = "") -> None:
         self._say({"type": "fault", "id": number, "kind": kind.value, "detail": detail, "trace": trace})
 
-    def _forget(self, run: _Run, reaped: bool = False) -> None:
-        _kill_group(run.pid)  # also what the child may have started itself
+    def _forget(self, child: Child, reaped: bool = False) -> None:
+        """End a child for good; a kept one that was warm is replaced, so that the next run need not wait."""
+        kill_group(child.pid)
         if not reaped:
-            self.corpses.add(run.pid)
-        for descriptor in (run.out, run.err):
+            self.corpses.add(child.pid)
+        for descriptor in (child.out, child.err):
             with contextlib.suppress(KeyError):
                 self.selector.unregister(descriptor)
             os.close(descriptor)
-        del self.runs[run.number]
-
-
-def _kill_group(pid: int) -> None:
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(pid, signal.SIGKILL)
+        del self.children[child.pid]
+        if child.kept and child.ready:
+            with contextlib.suppress(OSError):  # the next run tries again, and says it
+                self._start_kept()

@@ -7,7 +7,6 @@ evaluations end, their number at once and what failed in between change no resul
 
 from __future__ import annotations
 
-import os
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -20,7 +19,9 @@ import psutil
 from numpy.typing import NDArray
 
 from nasdip_engine.bit_depth import Samples
-from nasdip_engine.errors import NasDipError
+from nasdip_engine.devices import cores, fingerprint_for
+from nasdip_engine.devices import refusal as refusal_of_settings
+from nasdip_engine.errors import NasDipError, SettingsError
 from nasdip_engine.evaluation import Kind, Request, pixel_digest
 from nasdip_engine.framing import Frame, paste
 from nasdip_engine.genome.genome import Genome
@@ -54,20 +55,20 @@ class CannotGoOn(NasDipError):
     """The evaluator failed repeatedly; nothing was kept."""
 
 
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 class LocalSearch:
     """One question, from generation 0 to the restored picture. Use as a context manager: it holds a process."""
 
     def __init__(self, asked: Question, *, workers: int | None = None, say: Say = lambda _: None) -> None:
-        """workers: evaluations at once, one thread each; the cores of this machine by default."""
+        """workers: evaluations at once; by default as many as leave each its threads on a core of its own.
+
+        Raises SettingsError where this machine has not what the settings ask for.
+        """
         self.asked = asked
         self._say = say
-        self._workers = workers or _cores()
+        self._workers = workers or max(1, cores() // asked.settings.threads)
         memory = int(psutil.virtual_memory().total * _MEMORY_SHARE / self._workers)
-        self._host = Host("evaluator", limits=Limits(memory_bytes=memory))
+        self._host = Host("evaluator", limits=Limits(memory_bytes=memory), device=asked.settings.device_class)
+        self._check_device()
         self._folder = tempfile.TemporaryDirectory(prefix="nasdip-")
         self._pool = ThreadPoolExecutor(self._workers, thread_name_prefix="evaluation")
         self._stopping = False
@@ -86,9 +87,19 @@ class LocalSearch:
         self._host.close()
         self._folder.cleanup()
 
+    def _check_device(self) -> None:
+        """Before anything is trained or written."""
+        try:
+            refused = refusal_of_settings(self.asked.settings, self._host.hello["abilities"])
+            if refused is not None:
+                raise SettingsError(refused[1], field=refused[0])
+        except BaseException:
+            self._host.close()
+            raise
+
     @property
     def fingerprint(self) -> dict[str, Any]:
-        return dict(self._host.hello["fingerprint"])
+        return fingerprint_for(self._host.hello["fingerprint"], self.asked.settings.threads) or {}
 
     def _store(self, frame: Frame, name: str) -> tuple[str, str | None]:
         folder = Path(self._folder.name)

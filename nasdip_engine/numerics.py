@@ -1,7 +1,7 @@
-"""What decides the last bits of a fitness on this machine.
+"""What decides the last bits of a fitness on this machine, and how torch is set to what the settings say.
 
-One torch version on one kind of processor with one thread repeats to the bit; another instruction set or
-thread count does not. A job records this fingerprint, and only workers that have the same one take its items.
+One torch version on one kind of device with one number of threads repeats to the bit; another instruction set, card
+or thread count does not. A job records this fingerprint, and only workers that have the same one take its items.
 """
 
 from __future__ import annotations
@@ -9,42 +9,96 @@ from __future__ import annotations
 import os
 import platform
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["THREADS", "fingerprint", "use_one_thread"]
+from nasdip_engine.devices import cores, refusal
+from nasdip_engine.errors import SettingsError
+from nasdip_engine.search.settings import SearchSettings
 
-THREADS = 1
-"""Torch threads an evaluation: two give other bits than one, and are slower at these sizes."""
-
-
-def use_one_thread() -> None:
-    """Fix torch's thread count for this process. Raises RuntimeError where torch does not take it."""
+if TYPE_CHECKING:
     import torch
 
-    torch.set_num_threads(THREADS)
-    if torch.get_num_threads() != THREADS:
-        raise RuntimeError(f"torch runs {torch.get_num_threads()} threads; an evaluation needs {THREADS}")
+__all__ = ["abilities", "device_for", "fingerprint", "prepare"]
+
+_NATIVE_BF16 = ("avx512_bf16", "amx_bf16", "bf16")  # Intel and AMD, and ARM's name for it
 
 
-def fingerprint() -> dict[str, Any]:
+def prepare(settings: SearchSettings) -> torch.device:
+    """Set torch of this process to what the settings say, whatever it did before, and return the device.
+
+    Two threads give other bits than one, and are slower at these sizes.  On CUDA every operation is a
+    deterministic one, or raises RuntimeError.  Raises SettingsError where this machine can't honour a setting.
+    """
+    import torch
+    from torch.backends import cudnn
+
+    refused = refusal(settings, abilities(settings.device_class))
+    if refused is not None:
+        raise SettingsError(refused[1], field=refused[0])
+    torch.set_num_threads(settings.threads)
+    if torch.get_num_threads() != settings.threads:
+        raise RuntimeError(f"torch runs {torch.get_num_threads()} threads; asked for were {settings.threads}")
+    cuda = settings.device_class == "cuda"
+    if cuda:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.use_deterministic_algorithms(cuda)
+    cudnn.benchmark, cudnn.deterministic = False, True  # never choose a kernel by the clock
+    # No TF32 under the name of fp32.
+    cudnn.conv.fp32_precision = "ieee"  # type: ignore[attr-defined]
+    torch.backends.cuda.matmul.fp32_precision = "ieee"
+    return device_for(settings)
+
+
+def device_for(settings: SearchSettings) -> torch.device:
+    """Where an evaluation with these settings computes."""
+    import torch
+
+    return torch.device(settings.device_class)
+
+
+def abilities(device: str = "cpu") -> dict[str, Any]:
+    """What an evaluator here can honour: `devices`, `cores`, and in `bf16` the devices that compute in it natively.
+
+    CUDA is looked for only where `device` asks for it: looking makes a process unfit for forking.
+    """
+    import torch
+
+    able: dict[str, Any] = {"devices": ["cpu"], "cores": cores(), "bf16": []}
+    if any(torch.cpu.get_capabilities().get(name) for name in _NATIVE_BF16):
+        able["bf16"].append("cpu")
+    if device == "cuda" and torch.cuda.is_available():
+        able["devices"].append("cuda")
+        if torch.cuda.get_device_capability() >= (8, 0):
+            able["bf16"].append("cuda")
+    return able
+
+
+def fingerprint(device: str = "cpu", threads: int = 1) -> dict[str, Any]:
     """JSON value; two machines with equal fingerprints are taken to give equal bits. Imports torch."""
     import numpy as np
     import torch
-    from torch.backends import mkldnn
+    from torch.backends import cudnn, mkldnn
 
-    use_one_thread()
-    return {
+    found: dict[str, Any] = {
         "torch": str(torch.__version__),
         "numpy": np.__version__,
-        "device": "cpu",
+        "device": device,
         "cpu_capability": torch.backends.cpu.get_cpu_capability(),
         "cpu_model": _cpu_model(),
         # Set by hand it makes oneDNN choose other convolution kernels than the processor would get.
         "onednn_isa": os.environ.get("ONEDNN_MAX_CPU_ISA", ""),
         "system": f"{platform.system()} {platform.machine()}",
-        "threads": torch.get_num_threads(),
+        "threads": threads,
         "mkldnn": bool(mkldnn.is_available() and mkldnn.enabled),  # type: ignore[no-untyped-call]
     }
+    if device == "cuda":
+        found |= {
+            "cuda_device": torch.cuda.get_device_name(),
+            "cuda_capability": list(torch.cuda.get_device_capability()),
+            "cuda": torch.version.cuda,
+            "cudnn": cudnn.version(),  # type: ignore[no-untyped-call]
+        }
+    return found
 
 
 def _cpu_model() -> str:

@@ -140,7 +140,8 @@ class Network(nn.Module):
             features = decoder(features, encoded)
         # Another size only where the first units' decoder stages are bypassed and their encoders are not.
         features = bilinear(features, *self.output_size)
-        return torch.sigmoid(functional.conv2d(features, self.head_weight, self.head_bias))
+        # In bfloat16 a sigmoid has some two hundred levels; in float32 this changes nothing.
+        return torch.sigmoid(functional.conv2d(features, self.head_weight, self.head_bias).float())
 
 
 def _drawn(shape: tuple[int, ...], rng: np.random.Generator, fan_in: int | None = None) -> nn.Parameter:

@@ -101,5 +101,10 @@ def bilinear(features: Tensor, height: int, width: int) -> Tensor:
     if features.device.type == "cpu":
         # The same numbers, several times faster at these sizes, and on the CPU its gradient is deterministic.
         return functional.interpolate(features, size=(height, width), mode="bilinear", align_corners=False)
-    rows, columns = bilinear_matrix(h, height), bilinear_matrix(w, width)
-    return separable(features, rows.to(features.device), columns.to(features.device))
+    return separable(features, _on(features.device, h, height), _on(features.device, w, width))
+
+
+@lru_cache(maxsize=256)
+def _on(device: torch.device, size: int, target: int) -> Tensor:
+    """`bilinear_matrix` on a device: copied there once, not at each pass."""
+    return bilinear_matrix(size, target).to(device)

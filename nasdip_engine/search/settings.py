@@ -49,7 +49,7 @@ _RANGES: Mapping[str, tuple[float, float]] = MappingProxyType(
         "jitter": (0.0, 1.0),
         "input_channels": (1, 128),
         "hold_out_share": (0.01, 0.15),
-        "threads": (1, 1),
+        "threads": (1, 64),
     }
 )
 _CHOICES: Mapping[str, tuple[Any, ...]] = MappingProxyType(
@@ -60,8 +60,8 @@ _CHOICES: Mapping[str, tuple[Any, ...]] = MappingProxyType(
         "loss": ("squared", "absolute"),
         "fitness": ("held-out", "lpips-observed"),
         "kernel": KERNELS,
-        "precision": ("fp32",),
-        "device_class": ("cpu",),
+        "precision": ("fp32", "bf16"),
+        "device_class": ("cpu", "cuda"),
         "redraw": (True, False),
     }
 )
@@ -80,7 +80,8 @@ class SearchSettings:
     where fitness scores without them: fitness is "held-out" (PSNR on the observations held out) or the paper's
     "lpips-observed" (eq. 6: LPIPS against the observation itself).  average_decay is of the averaged output, 0 for
     the last output alone; jitter the standard deviation of the noise added to z in each iteration.  The paper's
-    value of each, and where it is printed, stand in `search.paper`.
+    value of each, and where it is printed, stand in `search.paper`.  precision, threads and
+    device_class say what an evaluation computes with; `devices.refusal` says where a machine can't.
     """
 
     preset: str

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from nasdip_engine.devices import cores
 from tests.commandline.conftest import nasdip
 
 
@@ -68,6 +69,9 @@ def bad(photographs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         (["sound.png", "--task", "denoise", "--population", "1001"], ["population", "2 to 1000"]),
         (["sound.png", "--task", "denoise", "--generations", "0"], ["generations", "1 to 100"]),
         (["sound.png", "--task", "denoise", "--iterations", "20001"], ["iterations", "1 to 20000"]),
+        (["sound.png", "--task", "denoise", "--threads", "65"], ["threads", "1 to 64"]),
+        (["sound.png", "--task", "denoise", "--device", "tpu"], ["device", "tpu", "cpu, cuda"]),
+        (["sound.png", "--task", "denoise", "--precision", "fp8"], ["precision", "fp8", "fp32, bf16"]),
         (["sound.png", "--task", "denoise", "--seed", "-1"], ["seed", "0 to 2147483647"]),
         (["sound.png", "--task", "denoise", "--population", "many"], ["many"]),
         (
@@ -85,3 +89,13 @@ def test_restore_refuses(bad: Path, tmp_path: Path, arguments: list[str], told: 
     assert all(word in ended.line for word in told), ended.line
     assert not out.exists()
     assert ended.out == ""
+
+
+@pytest.mark.skipif(cores() >= 64, reason="this machine has all the cores that may be asked for")
+def test_more_threads_than_cores_are_refused_before_anything_is_trained(bad: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    threads = cores() + 1
+    ended = nasdip("restore", bad / "sound.png", "--task", "denoise", "--threads", threads, "--out", out)
+    assert ended.code == 2, ended.err
+    assert f"threads is {threads}" in ended.line
+    assert not out.exists()

@@ -108,7 +108,8 @@ ACTS = {
 
 def confine(memory_limit: int | None) -> None:
     if memory_limit is not None:
-        resource.setrlimit(resource.RLIMIT_DATA, (memory_limit + 2**28, memory_limit + 2**28))
+        hard = resource.getrlimit(resource.RLIMIT_DATA)[1]
+        resource.setrlimit(resource.RLIMIT_DATA, (memory_limit + 2**28, hard))
 
 
 def make() -> Program:

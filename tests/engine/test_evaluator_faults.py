@@ -1,4 +1,4 @@
-"""The torch host: the same bits from every child, and every fault told apart."""
+"""The torch host: the same bits from every child, and what a fault is told apart by (all of them: test_fault_classes)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,20 +17,12 @@ import pytest
 
 from nasdip_engine.errors import SettingsError
 from nasdip_engine.evaluator import HOOK_VARIABLE, Hook, parse_hook
-from nasdip_engine.genome.starters import starters
 from nasdip_engine.guard import Fault, FaultKind, Host, Outcome
 from nasdip_engine.picture import encode_png
-from nasdip_engine.search.settings import settings_for
-from nasdip_engine.task import Task, TaskKind
-from tests.engine.pictures import photo
+from tests.engine.evaluations import DIGEST, ITERATIONS, OTHER, Ask, asking, outcome
 from tests.waiting import wait_for
 
 pytestmark = pytest.mark.slow
-
-GENOME, OTHER = starters(5)[:2]
-DIGEST = GENOME.phenotype().digest
-ITERATIONS = 6
-Ask = Callable[..., dict[str, Any]]
 
 
 @pytest.fixture(scope="module")
@@ -41,23 +33,7 @@ def host() -> Iterator[Host]:
 
 @pytest.fixture(scope="module")
 def ask(tmp_path_factory: pytest.TempPathFactory) -> Ask:
-    """A request to evaluate GENOME on a small noisy picture, with changes."""
-    picture = tmp_path_factory.mktemp("frames") / "frame.png"
-    picture.write_bytes(encode_png(photo(48, 40)))
-    task = Task(TaskKind.DENOISE)
-    settings = settings_for("preview", task, {"iterations": ITERATIONS})
-    whole = {
-        "kind": "evaluate", "genome": GENOME.text, "task": task.to_json(), "settings": settings.to_json(),
-        "evaluation_seed": 3, "picture": str(picture), "mask": None, "output": None, "method": None, "hook": None,
-    }  # fmt: skip
-    return lambda **changes: whole | changes
-
-
-def outcome(host: Host, request: dict[str, Any], **options: Any) -> dict[str, Any]:
-    """Without the seconds, which alone may differ from run to run."""
-    answer = host.run(request, **options)
-    assert isinstance(answer, Outcome), answer
-    return {name: value for name, value in answer.value.items() if name != "seconds"}
+    return asking(tmp_path_factory.mktemp("frames"))
 
 
 @pytest.fixture(scope="module")
@@ -97,38 +73,6 @@ def test_each_iteration_is_a_heartbeat(host: Host, ask: Ask) -> None:
     assert all(sign["of"] == ITERATIONS for sign in seen)
 
 
-@pytest.mark.parametrize(
-    ("hook", "kind", "detail"),
-    [
-        ("segfault", FaultKind.CRASH, "SIGSEGV"),
-        ("abort", FaultKind.CRASH, "SIGABRT"),
-        ("kill", FaultKind.KILLED, "SIGKILL"),
-        ("disk_full", FaultKind.DISK_FULL, "No space left"),
-    ],
-)
-def test_hooks_do_their_damage_to_their_genome_only(
-    hook: str, kind: FaultKind, detail: str, host: Host, ask: Ask, undisturbed: dict[str, Any]
-) -> None:
-    answer = host.run(ask(hook=f"{hook}:{DIGEST[:12]}"))
-    assert isinstance(answer, Fault)
-    assert answer.kind is kind
-    assert detail in answer.detail
-    assert "hook" not in outcome(host, ask(hook=f"{hook}:{DIGEST[:12]}", genome=OTHER.text))
-    assert outcome(host, ask()) == undisturbed
-
-
-def test_a_hang_is_killed(host: Host, ask: Ask, undisturbed: dict[str, Any]) -> None:
-    answer = host.run(ask(hook="hang:"), heartbeat_limit=2.0)
-    assert answer == Fault(FaultKind.HANG, "no heartbeat for 2 s")
-    assert outcome(host, ask()) == undisturbed
-
-
-def test_eating_memory_is_a_memory_fault(host: Host, ask: Ask) -> None:
-    answer = host.run(ask(hook="memory:"), memory_limit_bytes=2**28)
-    assert isinstance(answer, Fault)
-    assert answer.kind is FaultKind.MEMORY
-
-
 @pytest.mark.parametrize("mebibytes", [1, 4, 8])
 def test_a_fit_without_enough_memory_is_never_a_crash_of_its_genome(
     mebibytes: int, host: Host, ask: Ask
@@ -143,18 +87,11 @@ def test_a_fit_without_enough_memory_is_never_a_crash_of_its_genome(
 def test_one_huge_allocation_is_refused_cleanly(host: Host, ask: Ask, tmp_path: Path) -> None:
     wide = tmp_path / "wide.png"
     wide.write_bytes(encode_png(np.zeros((2048, 2048, 3), np.uint8)))
-    settings = settings_for("preview", Task(TaskKind.DENOISE), {"iterations": 2, "input_channels": 128})
-    answer = host.run(ask(picture=str(wide), settings=settings.to_json()), memory_limit_bytes=2**28)
+    asked = ask({"iterations": 2, "input_channels": 128}, picture=str(wide))
+    answer = host.run(asked, memory_limit_bytes=2**28)
     assert isinstance(answer, Fault)
     assert answer.kind is FaultKind.MEMORY
     assert "llocate" in answer.detail or "grew by" in answer.detail
-
-
-def test_nan_is_an_outcome_and_no_fault(host: Host, ask: Ask) -> None:
-    found = outcome(host, ask(hook=f"nan:{DIGEST}"))
-    assert found["fitness"] == 0.0
-    assert "diverged" in found["reason"]
-    assert found["hook"] == f"nan:{DIGEST}"
 
 
 def test_the_variable_reaches_the_children(

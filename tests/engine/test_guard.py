@@ -17,16 +17,29 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nasdip_engine.guard import Fault, FaultKind, Host, Outcome
+from nasdip_engine.guard_mode import Mode
 from nasdip_engine.guard_wire import BrokenFrameError, Frames, pack
-from tests.engine.faulty_host import faulty, gone, pid_in
+from tests.engine.faulty_host import MODES, faulty, gone, pid_in
 from tests.waiting import wait_for
 
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="the limit tried here exists on Linux only")
 
 
+@pytest.fixture(scope="module", params=MODES)
+def host(request: pytest.FixtureRequest) -> Iterator[Host]:
+    with faulty(mode=request.param) as guarded:
+        yield guarded
+
+
 @pytest.fixture(scope="module")
-def host() -> Iterator[Host]:
+def forking() -> Iterator[Host]:
     with faulty() as guarded:
+        yield guarded
+
+
+@pytest.fixture(scope="module")
+def keeping() -> Iterator[Host]:
+    with faulty(mode=Mode.KEPT) as guarded:
         yield guarded
 
 
@@ -43,12 +56,48 @@ def fault(host: Host, request: dict[str, Any], **options: Any) -> Fault:
 # -- outcomes ----------------------------------------------------------------------------------------
 
 
-def test_an_outcome_comes_from_a_child_of_its_own(host: Host) -> None:
-    first, second = (host.run({"do": "echo", "say": {"a": [1, None, "ü"]}}) for _ in range(2))
-    assert isinstance(first, Outcome)
-    assert isinstance(second, Outcome)
-    assert first.value["said"] == {"a": [1, None, "ü"]}
-    assert len({first.value["pid"], second.value["pid"], host.hello["pid"], os.getpid()}) == 4
+def pid(host: Host) -> int:
+    """Of the child that serves next."""
+    answer = host.run({"do": "echo", "say": {"a": [1, None, "ü"]}})
+    assert isinstance(answer, Outcome)
+    assert answer.value["said"] == {"a": [1, None, "ü"]}
+    return int(answer.value["pid"])
+
+
+def test_an_outcome_comes_from_a_child(host: Host) -> None:
+    assert len({pid(host), host.hello["pid"], os.getpid()}) == 3
+
+
+def test_a_forked_child_serves_once(forking: Host) -> None:
+    assert pid(forking) != pid(forking)
+
+
+def test_a_kept_child_serves_on_until_it_faults(keeping: Host) -> None:
+    first = pid(keeping)
+    assert pid(keeping) == first
+    for act in ("segfault", "leave", "bad_alloc"):
+        assert isinstance(keeping.run({"do": act}, memory_limit_bytes=2**28), Fault)
+        wait_for(lambda first=first: gone(first), 2, "the end of the child that faulted")
+        second = pid(keeping)
+        assert second != first
+        first = second
+
+
+@LINUX
+def test_a_kept_childs_limits_end_with_the_run(keeping: Host) -> None:
+    first = pid(keeping)
+    before = psutil.Process(first).rlimit(psutil.RLIMIT_DATA)
+    assert keeping.run({"do": "count", "to": 2}, memory_limit_bytes=2**28) == Outcome({"counted": 2})
+    assert pid(keeping) == first
+    assert psutil.Process(first).rlimit(psutil.RLIMIT_DATA) == before
+
+
+def test_a_kept_child_that_is_killed_between_two_runs_is_replaced(keeping: Host) -> None:
+    first = pid(keeping)
+    os.kill(first, signal.SIGKILL)
+    wait_for(lambda: gone(first), 2, "the end of the idle child")
+    wait_for(lambda: not isinstance(keeping.run({"do": "echo"}), Fault), 2, "another child to serve")
+    assert pid(keeping) != first
 
 
 def test_the_hello_tells_of_the_host(host: Host) -> None:
@@ -68,7 +117,7 @@ def test_several_runs_at_once(host: Host) -> None:
     seen: dict[int, list[int]] = {number: [] for number in range(6)}
 
     def run(number: int) -> None:
-        request = {"do": "count", "to": 20 + number, "pause": 0.02}
+        request = {"do": "count", "to": 30 + number, "pause": 0.02}
         answers[number] = host.run(request, on_progress=lambda sign: seen[number].append(sign["iteration"]))
 
     threads = [threading.Thread(target=run, args=(number,)) for number in range(6)]
@@ -81,9 +130,9 @@ def test_several_runs_at_once(host: Host) -> None:
     for thread in threads:
         thread.join()
     for number in range(6):
-        assert answers[number] == Outcome({"counted": 20 + number})
+        assert answers[number] == Outcome({"counted": 30 + number})
         assert seen[number] == sorted(seen[number])
-        assert seen[number][-1] == 20 + number
+        assert seen[number][-1] == 30 + number
 
 
 def test_progress_is_thinned_but_previews_and_the_last_arrive(host: Host) -> None:
@@ -167,6 +216,7 @@ def test_a_cpp_abort_for_want_of_memory_is_a_memory_fault(host: Host) -> None:
             "[enforce fail] DefaultCPUAllocator: can't allocate memory: 4 bytes",
             FaultKind.MEMORY,
         ),
+        ("RuntimeError", "CUDA out of memory. Tried to allocate 2.00 GiB.", FaultKind.MEMORY),
         ("OSError", "4096 requested and 0 written", FaultKind.DISK_FULL),
         ("OSError", "no such picture", FaultKind.ERROR),
     ],
@@ -199,9 +249,9 @@ def test_garbage_from_a_child_stays_its_own_fault(host: Host) -> None:
     assert host.hello["pid"] == before
 
 
-def test_what_a_child_starts_ends_with_it(host: Host, tmp_path: Path) -> None:
+def test_what_a_child_starts_ends_with_it(forking: Host, tmp_path: Path) -> None:
     file = tmp_path / "grandchild"
-    assert isinstance(host.run({"do": "grandchild", "grandchild_file": str(file)}), Outcome)
+    assert isinstance(forking.run({"do": "grandchild", "grandchild_file": str(file)}), Outcome)
     wait_for(lambda: gone(pid_in(file)), 2, "the end of the process that the child left behind")
 
 

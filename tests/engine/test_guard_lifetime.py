@@ -16,14 +16,16 @@ import psutil
 import pytest
 
 from nasdip_engine.guard import Fault, FaultKind, Host, HostLostError, Outcome
-from tests.engine.faulty_host import PROGRAM, faulty, gone, pid_in
+from nasdip_engine.guard_mode import MODE_VARIABLE, Mode
+from tests.engine.faulty_host import MODES, PROGRAM, faulty, gone, pid_in
 from tests.waiting import wait_for
 
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="the limit tried here exists on Linux only")
 
 
-def test_a_killed_host_loses_its_runs_and_a_new_one_starts(tmp_path: Path) -> None:
-    with faulty() as host:
+@pytest.mark.parametrize("mode", MODES)
+def test_a_killed_host_loses_its_runs_and_a_new_one_starts(mode: Mode, tmp_path: Path) -> None:
+    with faulty(mode=mode) as host:
         answers: list[Any] = []
         files = [tmp_path / name for name in "ab"]
         threads = [
@@ -46,8 +48,9 @@ def test_a_killed_host_loses_its_runs_and_a_new_one_starts(tmp_path: Path) -> No
         assert host.hello["pid"] != first
 
 
-def test_a_stopped_host_is_noticed_and_replaced() -> None:
-    with faulty(grace=0.5) as host:
+@pytest.mark.parametrize("mode", MODES)
+def test_a_stopped_host_is_noticed_and_replaced(mode: Mode) -> None:
+    with faulty(mode=mode, grace=0.5) as host:
         first = host.hello["pid"]
         os.kill(first, signal.SIGSTOP)
         answer = host.run({"do": "echo"}, heartbeat_limit=0.5)
@@ -57,8 +60,9 @@ def test_a_stopped_host_is_noticed_and_replaced() -> None:
         assert isinstance(host.run({"do": "echo"}), Outcome)
 
 
-def test_closing_ends_everything_and_answers_everybody(tmp_path: Path) -> None:
-    host = faulty()
+@pytest.mark.parametrize("mode", MODES)
+def test_closing_ends_everything_and_answers_everybody(mode: Mode, tmp_path: Path) -> None:
+    host = faulty(mode=mode)
     answers: list[Any] = []
     request = {"do": "hang", "pid_file": str(tmp_path / "pid")}
     thread = threading.Thread(target=lambda: answers.append(host.run(request)))
@@ -71,8 +75,9 @@ def test_closing_ends_everything_and_answers_everybody(tmp_path: Path) -> None:
     assert host.run({"do": "echo"}) == Fault(FaultKind.HOST_LOST, "the host was closed")
 
 
-def test_a_host_that_cannot_start_says_why() -> None:
-    with faulty("--broken") as host:
+@pytest.mark.parametrize("mode", MODES)
+def test_a_host_that_cannot_start_says_why(mode: Mode) -> None:
+    with faulty("--broken", mode=mode) as host:
         answer = host.run({"do": "echo"})
         assert isinstance(answer, Fault)
         assert answer.kind is FaultKind.HOST_LOST
@@ -86,9 +91,10 @@ def test_a_host_that_cannot_start_says_why() -> None:
         assert host.hello
 
 
-def test_a_host_that_starts_too_slowly_is_given_up() -> None:
+@pytest.mark.parametrize("mode", MODES)
+def test_a_host_that_starts_too_slowly_is_given_up(mode: Mode) -> None:
     with (
-        faulty("--late", "30", start=0.5) as host,
+        faulty("--late", "30", mode=mode, start=0.5) as host,
         pytest.raises(HostLostError, match=r"not ready after 0\.5 s"),
     ):
         assert host.hello
@@ -123,11 +129,11 @@ for name in ("one", "two"):
 
 
 @contextlib.contextmanager
-def parent_process(folder: Path, *options: str) -> Iterator[subprocess.Popen[bytes]]:
+def parent_process(folder: Path, *options: str, mode: Mode = Mode.FORK) -> Iterator[subprocess.Popen[bytes]]:
     root = str(Path(__file__).resolve().parents[2])
     with subprocess.Popen(
         [sys.executable, "-c", PARENT, str(folder), *PROGRAM, *options],
-        env={**os.environ, "PYTHONPATH": root},
+        env={**os.environ, "PYTHONPATH": root, MODE_VARIABLE: mode.value},
     ) as parent:
         try:
             yield parent
@@ -135,9 +141,10 @@ def parent_process(folder: Path, *options: str) -> Iterator[subprocess.Popen[byt
             parent.kill()
 
 
+@pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
-def test_host_and_children_die_with_their_parent(number: signal.Signals, tmp_path: Path) -> None:
-    with parent_process(tmp_path) as parent:
+def test_host_and_children_die_with_their_parent(mode: Mode, number: signal.Signals, tmp_path: Path) -> None:
+    with parent_process(tmp_path, mode=mode) as parent:
         pids = [pid_in(tmp_path / name) for name in ("host", "one", "two")]
         assert not any(gone(pid) for pid in pids)
         parent.send_signal(number)
