@@ -37,8 +37,9 @@ def main() -> int:
     environment = settings.ENVIRONMENT
     name = environment.worker_name or f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
     memory = environment.memory_bytes or int(0.8 * psutil.virtual_memory().total / environment.slots)
-    host = Host("evaluator", limits=Limits(heartbeat=environment.heartbeat_seconds, memory_bytes=memory))
-    service = Service(name, environment.slots, host, memory)
+    limits = Limits(heartbeat=environment.heartbeat_seconds, memory_bytes=memory)
+    host = Host("evaluator", limits=limits, device=environment.device)
+    service = Service(name, environment.slots, host, memory, environment.device)
     start_service(service)
     logger.info("worker %s: %d slots, %s", name, service.slots, "Redis" if settings.REDIS_URL else "no Redis")
     threading.Thread(target=service.warm_up, name="warm-up", daemon=True).start()

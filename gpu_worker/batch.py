@@ -71,20 +71,34 @@ class Service:
         self._next_note = 0.0
         self._failing: deque[tuple[UUID, int]] = deque(maxlen=100)
         self._fingerprint: dict[str, Any] | None = None
+        self._abilities: dict[str, Any] | None = None
 
     @property
     def fingerprint(self) -> dict[str, Any] | None:
         """The evaluator's numerics; None until it has said hello."""
         return self._fingerprint
 
+    @property
+    def abilities(self) -> dict[str, Any] | None:
+        """What the evaluator can compute with; None until it has said hello."""
+        return self._abilities
+
     def warm_up(self) -> bool:
         """Start the evaluator and ask for its numerics.  False when it does not start."""
         try:
-            self._fingerprint = dict(self._host.hello["fingerprint"])
+            hello = self._host.hello
         except HostLostError as error:
             if not self.stopping.is_set():
                 self._take_out(f"the evaluator does not start: {error}")
             return False
+        self._abilities = dict(hello["abilities"])
+        if self.device_class not in self._abilities["devices"]:
+            there = ", ".join(self._abilities["devices"])
+            self._take_out(
+                f"NASDIP_DEVICE is {self.device_class}, but no such device can be used here; there is {there}"
+            )
+            return False
+        self._fingerprint = dict(hello["fingerprint"])
         self._wake(self.slots)
         return True
 
@@ -121,7 +135,7 @@ class Service:
             return served
         try:
             while not self.stopping.is_set() and not self.out_of_service:
-                taken = leases.take(self.name, self._fingerprint, 1, self.device_class)
+                taken = leases.take(self.name, self._fingerprint, 1, self.device_class, self._abilities)
                 if not taken:
                     break
                 self._serve(taken[0])

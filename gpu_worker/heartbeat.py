@@ -67,6 +67,7 @@ def _beat(service: Service) -> None:
                 slots=service.slots,
                 fingerprint=service.fingerprint,
                 device=service.device_class,
+                abilities=service.abilities,
                 first=first,
             )
             first = False

@@ -59,6 +59,8 @@ def test_the_settings_import_with_an_empty_environment(tmp_path: Path) -> None:
         ("NASDIP_SLOTS", "0"),
         ("NASDIP_SLOTS", "many"),
         ("NASDIP_LEASE_SECONDS", "nan"),
+        ("NASDIP_DEVICE", "tpu"),
+        ("NASDIP_EVALUATOR", "spawn"),
         ("NASDIP_PATH_PREFIX", "restoration"),
         ("NASDIP_PATH_PREFIX", "/a b"),
         ("NASDIP_REDIS_URL", "localhost:6379"),

@@ -2,9 +2,9 @@
 
 All have defaults: the settings import with an empty environment. Read elsewhere, because that is needed before
 or without Django's settings: NASDIP_VENV and NASDIP_TORCH_INDEX (the launcher), NASDIP_EVALUATOR_HOOK (evaluator
-processes), NASDIP_TETHER_FD (between supervisor and child). `nasdip up` and the containers' health check look at
-a few of these variables beforehand, to lay the environment of what they start or ask. docs/operations.md lists
-all of them.
+processes), NASDIP_EVALUATOR (how those come by their children), NASDIP_TETHER_FD (between supervisor and child).
+`nasdip up` and the containers' health check look at a few of these variables beforehand, to lay the environment of
+what they start or ask. docs/operations.md lists all of them.
 """
 
 from __future__ import annotations
@@ -18,6 +18,9 @@ from pathlib import Path
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
+
+from nasdip_engine.errors import SettingsError
+from nasdip_engine.guard_mode import mode_for
 
 __all__ = ["Environment", "database_settings", "secret_key"]
 
@@ -46,6 +49,8 @@ class Environment:
     sign_up_open: bool
     slots: int
     """Evaluations at once in one worker process."""
+    device: str
+    """What a worker computes on, cpu or cuda: it takes the jobs whose settings ask for that."""
     worker_name: str
     lease_seconds: float
     """A lease that is not extended for so long is handed out again."""
@@ -73,6 +78,7 @@ class Environment:
             secure=_flag(env, "NASDIP_SECURE"),
             sign_up_open=_choice(env, "NASDIP_SIGN_UP", ("open", "closed"), "open") == "open",
             slots=int(_number(env, "NASDIP_SLOTS", cores, 1, 256)),
+            device=_device(env),
             worker_name=env.get("NASDIP_WORKER_NAME", "").strip(),
             lease_seconds=_number(env, "NASDIP_LEASE_SECONDS", 30, 2, 3600),
             heartbeat_seconds=_number(env, "NASDIP_HEARTBEAT_SECONDS", 60, 1, 3600),
@@ -100,6 +106,15 @@ def _choice(env: Mapping[str, str], name: str, allowed: tuple[str, ...], default
     if word not in allowed:
         raise ImproperlyConfigured(f"{name} is {word!r}; it must be one of {', '.join(allowed)}.")
     return word
+
+
+def _device(env: Mapping[str, str]) -> str:
+    device = _choice(env, "NASDIP_DEVICE", ("cpu", "cuda"), "cpu")
+    try:
+        mode_for(device, env)
+    except SettingsError as error:
+        raise ImproperlyConfigured(f"{error}.") from error
+    return device
 
 
 def _number(env: Mapping[str, str], name: str, default: float, least: float, most: float) -> float:

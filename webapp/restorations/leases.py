@@ -19,6 +19,7 @@ from django.db import transaction
 from django.db.models.functions import Now
 from django.utils import timezone
 
+from nasdip_engine.devices import fingerprint_for
 from nasdip_engine.errors import NasDipError
 from webapp.restorations import notify, turns
 from webapp.restorations.assignments import Lease, assignment
@@ -54,15 +55,20 @@ class Reported(Protocol):
 
 
 def take(
-    worker: str, fingerprint: Mapping[str, Any] | None, limit: int = 1, device_class: str = "cpu"
+    worker: str,
+    fingerprint: Mapping[str, Any] | None,
+    limit: int = 1,
+    device_class: str = "cpu",
+    abilities: Mapping[str, Any] | None = None,
 ) -> list[Lease]:
     """Lease up to `limit` waiting items to `worker`; an empty list means that there is nothing to do.
 
     A job is pinned to the numerics fingerprint of its first lease: only workers that have it get its items,
-    since another kind of processor gives other bits.
+    since another kind of processor gives other bits. A worker gets none of a job whose threads or precision
+    its `abilities` lack.
     """
     taken: list[Lease] = []
-    for job_id in turns.order(fingerprint, device_class):
+    for job_id in turns.order(fingerprint, device_class, abilities):
         if len(taken) >= limit:
             break
         try:
@@ -83,6 +89,7 @@ def _take_from(
         job = hold(job_id)
         if job is None or job.state not in turns.SERVED:
             return []
+        fingerprint = fingerprint_for(fingerprint, job.settings.get("threads", 1))
         if job.fingerprint is None:
             Job.objects.filter(pk=job_id).update(fingerprint=fingerprint)
         elif job.fingerprint != fingerprint:

@@ -294,6 +294,7 @@ class Worker(models.Model):
     fingerprint = models.JSONField(null=True, blank=True)
     slots = models.PositiveSmallIntegerField(default=1)
     device = models.CharField(max_length=64, default="cpu")
+    abilities = models.JSONField(null=True, blank=True)
     last_look_at = models.DateTimeField(null=True, blank=True)
     pid = models.PositiveIntegerField(default=0)
     out_of_service = models.TextField(blank=True, default="")

@@ -15,6 +15,7 @@ from uuid import UUID
 from django.db.models import Count, Q
 from django.db.models.functions import Now
 
+from nasdip_engine.devices import fingerprint_for, lacking
 from webapp.restorations.models import Job, Turn, WorkItem
 from webapp.restorations.states import WORKING, ItemState, JobState
 
@@ -23,15 +24,20 @@ __all__ = ["claim", "order", "place_in_queue", "release"]
 SERVED = WORKING | {JobState.QUEUED}
 
 
-def order(fingerprint: Mapping[str, Any] | None, device_class: str) -> list[UUID]:
-    """Jobs with waiting items that a worker of this numerics fingerprint may serve, next one first."""
+def order(
+    fingerprint: Mapping[str, Any] | None, device_class: str, abilities: Mapping[str, Any] | None = None
+) -> list[UUID]:
+    """Jobs with waiting items that a worker of this numerics fingerprint may and can serve, next one first.
+
+    abilities: what its evaluator can compute with, as its hello says; None: whatever a job asks for.
+    """
     jobs = list(
         Job.objects.filter(
             Q(items__state=ItemState.WAITING, items__device_class=device_class), state__in=SERVED
         )
         .distinct()
         .order_by("queued_at", "id")
-        .values_list("id", "owner_id", "fingerprint")
+        .values_list("id", "owner_id", "fingerprint", "settings")
     )
     busy = dict(
         WorkItem.objects.filter(state=ItemState.LEASED)
@@ -41,8 +47,10 @@ def order(fingerprint: Mapping[str, Any] | None, device_class: str) -> list[UUID
     )
     served: Counter[int] = Counter()
     ranked: list[tuple[int, int, int, UUID]] = []
-    for place, (job_id, owner, pinned) in enumerate(jobs):
-        if pinned is not None and pinned != fingerprint:
+    for place, (job_id, owner, pinned, settings) in enumerate(jobs):
+        if pinned is not None and pinned != fingerprint_for(fingerprint, settings.get("threads", 1)):
+            continue
+        if abilities is not None and lacking(settings, abilities):
             continue
         ranked.append((served[owner], busy.get(owner, 0), place, job_id))
         served[owner] += 1

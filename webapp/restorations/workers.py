@@ -9,6 +9,7 @@ from typing import Any
 from django.db.models import QuerySet
 from django.db.models.functions import Now
 
+from nasdip_engine.devices import fingerprint_for, lacking
 from webapp.restorations.models import Job, Worker
 from webapp.restorations.states import ENDED, JobState
 
@@ -20,6 +21,7 @@ __all__ = [
     "forget_old",
     "gone",
     "looked",
+    "nobody_can",
     "out_of_service",
     "stranded",
     "waits_for",
@@ -37,6 +39,7 @@ def beat(
     slots: int,
     fingerprint: Mapping[str, Any] | None,
     device: str,
+    abilities: Mapping[str, Any] | None = None,
     first: bool = False,
 ) -> None:
     """Write that the worker is alive, in database time."""
@@ -46,6 +49,7 @@ def beat(
         "slots": slots,
         "fingerprint": fingerprint,
         "device": device,
+        "abilities": abilities,
     }
     started = {"started_at": Now(), "out_of_service": ""}
     if first:
@@ -85,6 +89,9 @@ def waits_for(job: Job) -> str:
         return ""
     if not alive().exists():
         return "No worker is running; the job goes on as soon as one is."
+    lacks = nobody_can(job)
+    if lacks:
+        return lacks
     if stranded(job):
         began = job.fingerprint or {}
         kind = f"{began.get('cpu_model', 'another processor')}, torch {began.get('torch', '?')}"
@@ -96,11 +103,35 @@ def waits_for(job: Job) -> str:
 
 
 def stranded(job: Job) -> bool:
-    """Whether workers are up, yet none with the numerics that the job began on (one that starts may have them)."""
-    if job.fingerprint is None:
+    """Whether workers are up that can do what the job asks for, yet none with the numerics that it began on.
+
+    One that still starts may have them.
+    """
+    if job.fingerprint is None or nobody_can(job):
         return False
-    fingerprints = list(alive().values_list("fingerprint", flat=True))
-    return bool(fingerprints) and None not in fingerprints and job.fingerprint not in fingerprints
+    found = list(alive().values_list("fingerprint", flat=True))
+    threads = job.settings.get("threads", 1)
+    return (
+        bool(found)
+        and None not in found
+        and job.fingerprint not in [fingerprint_for(one, threads) for one in found]
+    )
+
+
+def nobody_can(job: Job) -> str:
+    """What the job asks for that no worker has that is up, as a sentence; "" when one has it or is still starting."""
+    up = list(alive().values_list("device", "abilities"))
+    if not up:
+        return ""
+    here = [abilities for device, abilities in up if device == job.device_class]
+    if not here:
+        there = ", ".join(sorted({device for device, _ in up}))
+        return (
+            f"It asks for the device {job.device_class}, and the workers that are running compute on {there}; "
+            f"it goes on as soon as one with NASDIP_DEVICE={job.device_class} is running."
+        )
+    reasons = ["" if abilities is None else lacking(job.settings, abilities) for abilities in here]
+    return f"No worker that is running can serve it: {reasons[0]}." if all(reasons) else ""
 
 
 def forget_old() -> None:
