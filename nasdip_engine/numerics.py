@@ -18,7 +18,7 @@ from nasdip_engine.search.settings import SearchSettings
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["abilities", "device_for", "fingerprint", "prepare"]
+__all__ = ["abilities", "device_for", "fingerprint", "prepare", "use_one_thread"]
 
 _NATIVE_BF16 = ("avx512_bf16", "amx_bf16", "bf16")  # Intel and AMD, and ARM's name for it
 
@@ -47,6 +47,13 @@ def prepare(settings: SearchSettings) -> torch.device:
     cudnn.conv.fp32_precision = "ieee"  # type: ignore[attr-defined]
     torch.backends.cuda.matmul.fp32_precision = "ieee"
     return device_for(settings)
+
+
+def use_one_thread() -> None:
+    """Fix torch's thread count for measuring outside an evaluation, at the settings' default."""
+    import torch
+
+    torch.set_num_threads(1)
 
 
 def device_for(settings: SearchSettings) -> torch.device:
