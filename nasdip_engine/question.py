@@ -155,7 +155,15 @@ def _framed(
 
 def _overrides(arguments: argparse.Namespace) -> dict[str, Any]:
     """Settings that a command line names; a genome that is to be evaluated brings its representation and units."""
-    named = ("representation", "units", "population", "generations", "iterations", "final_iterations")
+    named = (
+        "representation",
+        "units",
+        "population",
+        "generations",
+        "iterations",
+        "final_iterations",
+        "finalists",
+    )
     given = {name: getattr(arguments, name) for name in named if getattr(arguments, name) is not None}
     if getattr(arguments, "genome", None) is None:
         return given
