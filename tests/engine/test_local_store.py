@@ -26,25 +26,32 @@ def entries(folder: Path) -> list[Any]:
     return found
 
 
-def test_what_the_store_has_is_not_trained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    store = Store(tmp_path)
-    with LocalSearch(question(), workers=1, store=store) as first:
-        paid = first.evaluate(GENOME)
-        assert (first.from_store, len(entries(tmp_path))) == (set(), 1)
+def test_what_the_store_has_is_not_trained_and_what_it_lacks_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Paid for without a reference; again for the true error, which changes nothing; then never again."""
+    store, asked = Store(tmp_path), question(iterations=60)
+    said: list[str] = []
+    with LocalSearch(asked, workers=1, store=store) as blind:
+        plain = blind.evaluate(GENOME)
+        assert (blind.from_store, len(entries(tmp_path))) == (set(), 1)
+    with LocalSearch(asked, workers=1, store=store, reference=clean(), say=said.append) as seeing:
+        found = seeing.evaluate(GENOME)
+        assert seeing.from_store == set()
+        assert found["true"]["psnr"] == true_scores(seeing, GENOME, clean())["psnr"]
+    assert [said[0]] == said
+    assert "without true error" in said[0]
+    assert found | {"seconds": 0, "true": 0} == plain | {"seconds": 0, "true": 0}
     # From here on every fit is a crash: what still has a fitness was not trained.
     monkeypatch.setenv(HOOK_VARIABLE, "abort:")
-    said: list[str] = []
-    with LocalSearch(question(), workers=1, store=store, say=said.append) as second:
-        assert second.evaluate(GENOME) == paid
-        assert second.from_store == {second.key(GENOME)}
-        assert second.evaluate(OTHER)["reason"].startswith("poisoned: SIGABRT")
-        told = second._told([second.key(GENOME), second.key(OTHER)])
+    with LocalSearch(asked, workers=1, store=store, reference=clean()) as again:
+        assert again.evaluate(GENOME) == found
+        assert again.from_store == {again.key(GENOME)}
+        assert again.evaluate(OTHER)["reason"].startswith("poisoned: SIGABRT")
+        told = again._told([again.key(GENOME), again.key(OTHER)])
         assert told == "1 networks trained, 1 from the store"
-    assert len(entries(tmp_path)) == 1, "a poisoned genome is not kept"
-    with LocalSearch(question(), workers=1) as without:
-        assert without.evaluate(GENOME)["reason"].startswith("poisoned"), (
-            "without a store nothing is looked up"
-        )
+    (entry,) = entries(tmp_path)  # a poisoned genome is not kept
+    assert list(entry.true) == [found["true"]["reference"]]
 
 
 def test_other_settings_seeds_and_pictures_have_other_keys(tmp_path: Path) -> None:
@@ -64,27 +71,3 @@ def test_other_settings_seeds_and_pictures_have_other_keys(tmp_path: Path) -> No
         )
     ]  # fmt: skip
     assert len({same, *others}) == 1 + len(others)
-
-
-def test_the_true_error_is_recorded_by_iteration_and_changes_nothing(tmp_path: Path) -> None:
-    """Recorded at each look; the last one is the figure of the output that the fit gave; fitness equal to the bit."""
-    store = Store(tmp_path)
-    asked = question(iterations=60)
-    said: list[str] = []
-    with LocalSearch(asked, workers=1, store=store) as blind:
-        plain = blind.evaluate(GENOME)
-    with LocalSearch(asked, workers=1, store=store, reference=clean(), say=said.append) as seeing:
-        found = seeing.evaluate(GENOME)
-        assert seeing.from_store == set(), "the store had no true error: it is trained for it"
-        true = found["true"]
-        assert [iteration for iteration, _ in true["curve"]] == [iteration for iteration, _ in found["curve"]]
-        assert true["psnr"] == dict(true["curve"])[found["best_iteration"]]
-        assert true["psnr"] == true_scores(seeing, GENOME, clean())["psnr"]
-    assert [said[0]] == said
-    assert "without true error" in said[0]
-    for one in (plain, found):
-        del one["seconds"]
-    del found["true"]
-    assert found == plain
-    (entry,) = entries(tmp_path)
-    assert list(entry.true) == [true["reference"]]
