@@ -8,10 +8,7 @@ Torch is imported inside the functions, so that whoever only writes requests loa
 
 from __future__ import annotations
 
-import base64
 import hashlib
-import io
-import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -21,15 +18,15 @@ from typing import TYPE_CHECKING, Any, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from nasdip_engine.bit_depth import DEPTHS, Samples, bits_of, raw_bytes
-from nasdip_engine.errors import DivergedError, InvalidPhenotype, MaskError, PictureError, SettingsError
+from nasdip_engine.errors import DivergedError, InvalidPhenotype, MaskError, SettingsError
+from nasdip_engine.frame_files import preview_of, read_rgb, write_png, write_whole
 from nasdip_engine.genome.cost import cost
 from nasdip_engine.genome.genome import Genome
 from nasdip_engine.genome.phenotype import Phenotype
 from nasdip_engine.outcome import without_fitness
-from nasdip_engine.picture import encode_png, read_png
+from nasdip_engine.picture import read_png
 from nasdip_engine.search.settings import SearchSettings
 from nasdip_engine.seeding import generator
 from nasdip_engine.task import Task
@@ -44,7 +41,6 @@ __all__ = ["Kind", "Progress", "Request", "evaluate", "pixel_digest"]
 Pixels = Samples
 
 _PREVIEW_SECONDS = 1.0  # wall time between previews; nothing else here looks at a clock but `seconds`
-_PREVIEW_SIDE = 256
 
 
 class Kind(StrEnum):
@@ -208,7 +204,7 @@ def _fit_genome(request: Request, progress: Callable[[Progress], None]) -> dict[
         spent = {"iterations": reporter.iteration, "multiply_adds": price * reporter.iteration}
         return outcome | spent | _true(truth, 0) | {"reason": f"diverged: {problem}"}
     if request.output:
-        _write(request.output, lambda file: np.save(file, array, allow_pickle=False))
+        write_whole(request.output, lambda file: np.save(file, array, allow_pickle=False))
     error = fitted.held_out_mse
     fitness = score(settings.fitness, degradation, fitted.average, error)
     found = {
@@ -229,7 +225,7 @@ def _truth(request: Request, degradation: Degradation, iterations: int) -> TrueE
         return None
     from nasdip_engine.restoration.true_error import TrueError
 
-    clean = _read_rgb(request.reference)
+    clean = read_rgb(request.reference)
     return TrueError(clean, pixel_digest(clean), degradation, iterations)
 
 
@@ -291,7 +287,7 @@ def _baseline(request: Request, progress: Callable[[Progress], None]) -> dict[st
         bit_depth=request.bit_depth,
         alive=lambda: progress(Progress(iteration=0, of=1, loss=None, held_out_psnr=None, preview=None)),
     )
-    _write_png(request.output, made.picture)
+    write_png(request.output, made.picture)
     return {"method": made.method, "held_out_psnr": made.held_out_psnr, "digest": pixel_digest(made.picture)}
 
 
@@ -312,7 +308,7 @@ def _combine(request: Request, progress: Callable[[Progress], None]) -> dict[str
         evaluation_seed=request.evaluation_seed,
         bit_depth=request.bit_depth,
     )
-    _write_png(request.output, made.picture)
+    write_png(request.output, made.picture)
     return {
         "choice": made.choice,
         "held_out_psnr": made.held_out_psnr,
@@ -358,7 +354,7 @@ class _Reporter:
             self._truth.look(step)
         preview = None
         if time.monotonic() >= self._next_preview:
-            preview = _preview(self._degradation.compose(step.average(), 8))
+            preview = preview_of(self._degradation.compose(step.average(), 8))
             self._next_preview = time.monotonic() + _PREVIEW_SECONDS
         self._progress(
             Progress(
@@ -378,41 +374,10 @@ def _hook_hits(hook: str, fault: str, phenotype: Phenotype) -> bool:
 
 def _read_frame(request: Request) -> tuple[Pixels, NDArray[np.bool_] | None]:
     """The frame, which the product itself wrote as a PNG of 8 or 16 bits, and its mask."""
-    pixels = _read_rgb(request.picture)
+    pixels = read_rgb(request.picture)
     if request.mask is None:
         return pixels, None
     mask = read_png(Path(request.mask))
     if not mask.grey or mask.bit_depth != 8:
         raise MaskError(f"{Path(request.mask).name} is not grey of 8 bits, as a frame's mask is")
     return pixels, mask.pixels[..., 0] >= 128
-
-
-def _read_rgb(path: str) -> Pixels:
-    frame = read_png(Path(path))
-    if frame.grey or frame.alpha is not None:
-        kind = "grey" if frame.grey else "RGB with alpha"
-        raise PictureError(f"{Path(path).name} is {kind}; a frame is an RGB PNG of 8 or 16 bits")
-    return frame.pixels
-
-
-def _preview(pixels: Pixels) -> str:
-    picture = Image.fromarray(pixels)
-    picture.thumbnail((_PREVIEW_SIDE, _PREVIEW_SIDE), Image.Resampling.BOX)
-    file = io.BytesIO()
-    picture.save(file, format="PNG", compress_level=1)
-    return base64.b64encode(file.getvalue()).decode("ascii")
-
-
-def _write_png(path: str | None, pixels: Pixels) -> None:
-    data = encode_png(pixels)
-    _write(path or "", lambda file: file.write(data))
-
-
-def _write(path: str, save: Callable[[io.BufferedWriter], object]) -> None:
-    """Whole or not at all: a child that is killed while it writes leaves no half file under the name."""
-    partial = Path(f"{path}.{os.getpid()}.partial")
-    with partial.open("wb") as file:
-        save(file)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
