@@ -1,11 +1,12 @@
 """Does evolution find better networks than luck and than plain hand-made ones, at equal evaluations?
 
-    python -m benchmarks.evolution_study [--seeds 5] [--results docs/results/evolution.jsonl]
+    python -m benchmarks.evolution_study [--seeds 5] [--results docs/results/evolution.jsonl] [--store DIR | --no-store]
 
 scikit-image's astronaut at 96 px, sigma 25, de-noising. Three arms, each seed anew: evolution (9 individuals, 4 generations,
 4 elites: 24 networks trained, 3 of them starters), 24 random genomes under the same cost cap, and all starters. Fitness is
 blind (held-out PSNR); the true PSNR against the clean picture is told beside it and decides nothing. A seed that stands in the
-results file already is not run again. About ten minutes on two cores.
+results file already is not run again, and no network that the evaluation store holds is trained again.
+About ten minutes on two cores.
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ from nasdip_engine.search.history import Closed
 from nasdip_engine.search.search import best_of
 from nasdip_engine.search.settings import SearchSettings, settings_for
 from nasdip_engine.seeding import Seeds
+from nasdip_engine.store import Store
+from nasdip_engine.store_commands import add_options, store_of
 from nasdip_engine.task import Task, TaskKind
 
 _EVALUATIONS = 24
@@ -49,8 +52,11 @@ def _settings(**changes: Any) -> SearchSettings:
     return replace(base, **changes)
 
 
-def _searched(case: Case, settings: SearchSettings, seed: int) -> tuple[list[Closed], dict[str, Any]]:
-    with LocalSearch(_question(case, settings, seed), say=print) as search:
+def _searched(
+    case: Case, settings: SearchSettings, seed: int, store: Store | None
+) -> tuple[list[Closed], dict[str, Any]]:
+    asked = _question(case, settings, seed)
+    with LocalSearch(asked, say=print, store=store, reference=case.clean) as search:
         history, _ = search.search()
         best = best_of(history, settings)[0]
         scores = true_scores(search, best.genome, case.clean)
@@ -62,8 +68,9 @@ def _searched(case: Case, settings: SearchSettings, seed: int) -> tuple[list[Clo
         }
 
 
-def _starters(case: Case, settings: SearchSettings, seed: int) -> dict[str, Any]:
-    with LocalSearch(_question(case, settings, seed)) as search:
+def _starters(case: Case, settings: SearchSettings, seed: int, store: Store | None) -> dict[str, Any]:
+    asked = _question(case, settings, seed)
+    with LocalSearch(asked, say=print, store=store, reference=case.clean) as search:
         genomes = [genome.text for genome in starters(settings.units, settings.representation)]
         fitness = [outcome["fitness"] for outcome in search.evaluate_all(genomes)]
         best = max(range(len(genomes)), key=fitness.__getitem__)
@@ -79,16 +86,16 @@ def _bred_means(history: list[Closed]) -> list[float]:
     return [statistics.fmean(closed.fitness[closed.generation.elites :]) for closed in history]
 
 
-def study(seed: int) -> dict[str, Any]:
+def study(seed: int, store: Store | None) -> dict[str, Any]:
     """All arms of one seed."""
     case = astronaut_noise(side=96)
     evolution = _settings(population=9, generations=4, elite_share=0.4, starter_share=0.33)
-    history, evolved = _searched(case, evolution, seed)
+    history, evolved = _searched(case, evolution, seed, store)
     assert (
         sum(len(c.fitness) - c.generation.elites for c in history) == _EVALUATIONS or len(history) < 4
     )  # flat search ends early
     _, random = _searched(
-        case, replace(evolution, population=_EVALUATIONS, generations=1, starter_share=0.0), seed
+        case, replace(evolution, population=_EVALUATIONS, generations=1, starter_share=0.0), seed, store
     )
     own = max(
         fitness
@@ -97,7 +104,7 @@ def study(seed: int) -> dict[str, Any]:
     )
     return {
         "seed": seed, "bred_means": _bred_means(history), "evolved": evolved, "random": random,
-        "starters": _starters(case, evolution, seed), "best_own_starter": own,
+        "starters": _starters(case, evolution, seed, store), "best_own_starter": own,
     }  # fmt: skip
 
 
@@ -140,7 +147,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--results", type=Path, default=Path("docs/results/evolution.jsonl"))
+    add_options(parser, default=True)
     arguments = parser.parse_args()
+    store = store_of(arguments, default=True)
     rows = (
         [json.loads(line) for line in arguments.results.read_text().splitlines()]
         if arguments.results.exists()
@@ -148,7 +157,7 @@ def main() -> None:
     )
     for seed in range(arguments.seeds):
         if all(row["seed"] != seed for row in rows):
-            rows.append(study(seed))
+            rows.append(study(seed, store))
             arguments.results.write_text("".join(json.dumps(row) + "\n" for row in rows))
     text = table(sorted(rows, key=lambda row: row["seed"]))
     print(text)

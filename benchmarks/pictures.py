@@ -1,6 +1,7 @@
 """The three pictures on which presets are measured, from scikit-image's wheel: clean picture, observation, mask.
 
-All 8-bit RGB, 256 px a side by default. The noise is added to the 8-bit values, clipped and rounded, as a file holds it.
+`case` damages any of them in any of the three ways. All 8-bit RGB, 256 px a side by default.
+The noise is added to the 8-bit values, clipped and rounded, as a file holds it.
 """
 
 from __future__ import annotations
@@ -14,7 +15,9 @@ from skimage import data
 
 from nasdip_engine.seeding import generator
 
-__all__ = ["Case", "astronaut_noise", "chelsea_strokes", "coffee_small"]
+__all__ = ["PHOTOGRAPHS", "Case", "astronaut_noise", "case", "chelsea_strokes", "coffee_small"]
+
+PHOTOGRAPHS = ("astronaut", "chelsea", "coffee")
 
 Pixels = NDArray[np.uint8]
 
@@ -41,15 +44,27 @@ def _square(pixels: Pixels, side: int) -> Pixels:
 
 def astronaut_noise(side: int = 256, sigma: float = 25.0) -> Case:
     """Gaussian noise of standard deviation `sigma` (of 255) on scikit-image's astronaut."""
-    clean = _square(data.astronaut(), side)
+    return _noise("astronaut", side, sigma)
+
+
+def _clean(photograph: str, side: int) -> Pixels:
+    return _square(getattr(data, photograph)(), side)
+
+
+def _noise(photograph: str, side: int, sigma: float) -> Case:
+    clean = _clean(photograph, side)
     noise = generator(25, "benchmark noise").normal(0.0, sigma, clean.shape)
     noisy = np.clip(np.rint(clean + noise), 0, 255).astype(np.uint8)
-    return Case(f"astronaut, {side} px, sigma {sigma:g}", "denoise", clean, noisy)
+    return Case(f"{photograph}, {side} px, sigma {sigma:g}", "denoise", clean, noisy)
 
 
 def chelsea_strokes(side: int = 256, strokes: int = 24) -> Case:
     """Thin strokes, 3 px wide, missing from scikit-image's chelsea; the missing pixels are mid-grey in the file."""
-    clean = _square(data.chelsea(), side)
+    return _strokes("chelsea", side, strokes)
+
+
+def _strokes(photograph: str, side: int, strokes: int) -> Case:
+    clean = _clean(photograph, side)
     rng = generator(7, "benchmark strokes")
     mask = np.ones((side, side), dtype=bool)
     rows, columns = np.mgrid[:side, :side] + 0.5
@@ -64,7 +79,7 @@ def chelsea_strokes(side: int = 256, strokes: int = 24) -> Case:
     observation = clean.copy()
     observation[~mask] = 128
     return Case(
-        f"chelsea, {side} px, thin strokes ({100 * (1 - mask.mean()):.1f} % missing)",
+        f"{photograph}, {side} px, thin strokes ({100 * (1 - mask.mean()):.1f} % missing)",
         "inpaint",
         clean,
         observation,
@@ -74,13 +89,26 @@ def chelsea_strokes(side: int = 256, strokes: int = 24) -> Case:
 
 def coffee_small(side: int = 256, factor: int = 4) -> Case:
     """scikit-image's coffee, reduced by antialiased bicubic resampling."""
-    clean = _square(data.coffee(), side)
+    return _reduced("coffee", side, factor)
+
+
+def _reduced(photograph: str, side: int, factor: int) -> Case:
+    clean = _clean(photograph, side)
     small = Image.fromarray(clean).resize((side // factor, side // factor), Image.Resampling.BICUBIC)
     return Case(
-        f"coffee, {side} px from {side // factor}, {factor}x",
+        f"{photograph}, {side} px from {side // factor}, {factor}x",
         "upscale",
         clean,
         np.asarray(small),
         None,
         factor,
     )
+
+
+def case(photograph: str, task: str, side: int, *, sigma: float = 25.0, factor: int = 2) -> Case:
+    """One of PHOTOGRAPHS with noise, with strokes over about the share that `chelsea_strokes` has, or reduced."""
+    if task == "denoise":
+        return _noise(photograph, side, sigma)
+    if task == "inpaint":
+        return _strokes(photograph, side, max(1, round(24 * side / 256)))
+    return _reduced(photograph, side, factor)

@@ -1,4 +1,4 @@
-"""The command line: `nasdip restore`, `nasdip evaluate`, `nasdip verify`, `nasdip describe`.
+"""The command line: `nasdip restore`, `nasdip evaluate`, `nasdip verify`, `nasdip describe`, `nasdip store`.
 
 Parses, validates, calls, prints. Bad input ends with exit code 2 and one line on stderr before anything is written;
 a run that could not go on ends with 1. Heavy parts are imported only by the command that needs them, so that
@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
+from nasdip_engine import store_commands
 from nasdip_engine.errors import InvalidInput, NasDipError
 from nasdip_engine.genome.genome import MAX_UNITS, REPRESENTATIONS
 from nasdip_engine.search.settings import GPU_PRESETS, PRESETS, describe, settings_for, task_for
@@ -57,6 +59,12 @@ def _add_question(parser: argparse.ArgumentParser, *, required: bool) -> None:
     )
     parser.add_argument("--preset", help=_presets())
     parser.add_argument("--seed", type=int, help="one number that decides every random choice (default 0)")
+    _add_settings(parser)
+    store_commands.add_options(parser)
+
+
+def _add_settings(parser: argparse.ArgumentParser) -> None:
+    """Settings that replace the preset's."""
     parser.add_argument(
         "--representation",
         choices=list(REPRESENTATIONS),
@@ -73,6 +81,12 @@ def _add_question(parser: argparse.ArgumentParser, *, required: bool) -> None:
         "--final-iterations",
         type=int,
         help="limit of the final fit, 1 to 20000 (default: keeps the preset's ratio)",
+    )
+    parser.add_argument(
+        "--finalists",
+        type=int,
+        help="distinct networks that are fitted at full size, 1 to 4; the held-out error chooses between the mean of all "
+        "and each one (default: 2, from the preset)",
     )
     parser.add_argument(
         "--device",
@@ -152,6 +166,8 @@ def _parser() -> argparse.ArgumentParser:
     price.add_argument("--size", default="128x128", help="output in pixels, WIDTHxHEIGHT (default 128x128)")
     price.add_argument("--input-channels", type=int, default=32, help="1 to 128 (default 32)")
 
+    store_commands.add_commands(commands)
+
     commands.add_parser("up", help="start the application (the launcher does this)")
     commands.add_parser("test", help="run the tests (the launcher does this)")
     commands.add_parser("user", help="make a new password (the launcher does this)")
@@ -170,10 +186,11 @@ def _restore(arguments: argparse.Namespace) -> int:
     question.check_output_folder(arguments.out)
     asked = question.from_arguments(arguments)
     clean = question.read_reference(arguments.reference, asked)
+    store = store_commands.store_of(arguments)
     for line in asked.notes:
         _say(line)
     run = local_run.restore_to_folder(
-        asked, arguments.out, reference=clean, workers=arguments.workers, say=_say
+        asked, arguments.out, reference=clean, workers=arguments.workers, say=_say, store=store
     )
     print(_summary(run, arguments.out))
     return 0
@@ -201,7 +218,7 @@ def _summary(run: dict[str, Any], folder: Path) -> str:
 
 def _refuse_beside_like(arguments: argparse.Namespace) -> None:
     """--like brings everything: what else is given would be ignored without a word."""
-    own = ("like", "genome", "reference", "command", "picture")
+    own = ("like", "genome", "reference", "command", "picture", "store", "no_store")
     for name, value in vars(arguments).items():
         if name not in own and value not in (None, False):
             raise InvalidInput(
@@ -222,9 +239,11 @@ def _evaluate(arguments: argparse.Namespace) -> int:
     asked = question.from_run(arguments.like) if arguments.like else question.from_arguments(arguments)
     question.check_genome_belongs(arguments.genome, asked)
     clean = question.read_reference(arguments.reference, asked)
+    store = store_commands.store_of(arguments)
     for line in asked.notes:
         _say(line)
-    print(json.dumps(local_run.evaluate_one(asked, arguments.genome, reference=clean)))
+    answer = local_run.evaluate_one(asked, arguments.genome, reference=clean, store=store, say=_say)
+    print(json.dumps(answer))
     return 0
 
 
@@ -243,7 +262,23 @@ def _describe(arguments: argparse.Namespace) -> int:
     return 0
 
 
-_COMMANDS = {"restore": _restore, "evaluate": _evaluate, "verify": _verify, "describe": _describe}
+def _store(arguments: argparse.Namespace) -> int:
+    try:
+        code = store_commands.run(arguments, print, _say)
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:  # `nasdip store ls | head` has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+_COMMANDS = {
+    "restore": _restore,
+    "evaluate": _evaluate,
+    "verify": _verify,
+    "describe": _describe,
+    "store": _store,
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -8,10 +8,7 @@ Torch is imported inside the functions, so that whoever only writes requests loa
 
 from __future__ import annotations
 
-import base64
 import hashlib
-import io
-import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -21,15 +18,15 @@ from typing import TYPE_CHECKING, Any, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from nasdip_engine.bit_depth import DEPTHS, Samples, bits_of, raw_bytes
-from nasdip_engine.errors import DivergedError, InvalidPhenotype, MaskError, PictureError, SettingsError
+from nasdip_engine.errors import DivergedError, InvalidPhenotype, MaskError, SettingsError
+from nasdip_engine.frame_files import preview_of, read_rgb, write_png, write_whole
 from nasdip_engine.genome.cost import cost
 from nasdip_engine.genome.genome import Genome
 from nasdip_engine.genome.phenotype import Phenotype
 from nasdip_engine.outcome import without_fitness
-from nasdip_engine.picture import encode_png, read_png
+from nasdip_engine.picture import read_png
 from nasdip_engine.search.settings import SearchSettings
 from nasdip_engine.seeding import generator
 from nasdip_engine.task import Task
@@ -37,13 +34,13 @@ from nasdip_engine.task import Task
 if TYPE_CHECKING:
     from nasdip_engine.restoration.degradation import Degradation
     from nasdip_engine.restoration.fit import Fit, Step
+    from nasdip_engine.restoration.true_error import TrueError
 
 __all__ = ["Kind", "Progress", "Request", "evaluate", "pixel_digest"]
 
 Pixels = Samples
 
 _PREVIEW_SECONDS = 1.0  # wall time between previews; nothing else here looks at a clock but `seconds`
-_PREVIEW_SIDE = 256
 
 
 class Kind(StrEnum):
@@ -72,7 +69,9 @@ class Request:
 
     output: where the float32 .npy (H, W, 3) of a fit goes (EVALUATE only if given), or the PNG of BASELINE
     and COMBINE.  inputs, genomes: COMBINE's .npy files and the networks that made them.  method: BASELINE's,
-    the task's own if None.  bit_depth: of that PNG, the frame's own if None.  hook: a fault to inject, for tests of the guard.
+    the task's own if None.  bit_depth: of that PNG, the frame's own if None.  reference: EVALUATE and FINISH, a clean
+    picture of the output's size: the outcome then has `true`, the PSNR against it by iteration, and is otherwise the same
+    to the bit.  hook: a fault to inject, for tests of the guard.
     """
 
     kind: Kind
@@ -87,6 +86,7 @@ class Request:
     inputs: tuple[str, ...] = ()
     genomes: tuple[str, ...] = ()
     bit_depth: int | None = None
+    reference: str | None = None
     hook: str | None = None
 
     def __post_init__(self) -> None:
@@ -116,6 +116,7 @@ class Request:
             "inputs": list(self.inputs),
             "genomes": list(self.genomes),
             "bit_depth": self.bit_depth,
+            "reference": self.reference,
             "hook": self.hook,
         }
 
@@ -141,6 +142,7 @@ class Request:
             inputs=tuple(value.get("inputs") or ()),
             genomes=tuple(value.get("genomes") or ()),
             bit_depth=value.get("bit_depth"),
+            reference=value.get("reference"),
             hook=value.get("hook"),
         )
 
@@ -188,7 +190,8 @@ def _fit_genome(request: Request, progress: Callable[[Progress], None]) -> dict[
     from nasdip_engine.restoration.fitness import held_out_psnr, score
 
     degradation = degradation_for(request.task, pixels, mask)
-    reporter = _Reporter(progress, iterations, degradation)
+    truth = _truth(request, degradation, iterations)
+    reporter = _Reporter(progress, iterations, degradation, truth)
     price = cost(phenotype, height, width, settings.input_channels).multiply_adds
     try:
         fitted = _fit(request, phenotype, degradation, iterations, reporter)
@@ -200,12 +203,12 @@ def _fit_genome(request: Request, progress: Callable[[Progress], None]) -> dict[
             array, spent_iterations = np.stack([array, whole.average]), spent_iterations + whole.iterations
     except DivergedError as problem:
         spent = {"iterations": reporter.iteration, "multiply_adds": price * reporter.iteration}
-        return outcome | spent | {"reason": f"diverged: {problem}"}
+        return outcome | spent | _true(truth, 0) | {"reason": f"diverged: {problem}"}
     if request.output:
-        _write(request.output, lambda file: np.save(file, array, allow_pickle=False))
+        write_whole(request.output, lambda file: np.save(file, array, allow_pickle=False))
     error = fitted.held_out_mse
     fitness = score(settings.fitness, degradation, fitted.average, error)
-    return outcome | {
+    found = {
         "fitness": fitness,
         "fitness_hex": fitness.hex(),
         "held_out_psnr": None if error is None else held_out_psnr(error),
@@ -215,6 +218,20 @@ def _fit_genome(request: Request, progress: Callable[[Progress], None]) -> dict[
         "curve": [[iteration, decibels] for iteration, decibels in fitted.curve],
         "multiply_adds": price * spent_iterations,
     }
+    return outcome | found | _true(truth, fitted.best_iteration)
+
+
+def _truth(request: Request, degradation: Degradation, iterations: int) -> TrueError | None:
+    if request.reference is None:
+        return None
+    from nasdip_engine.restoration.true_error import TrueError
+
+    clean = read_rgb(request.reference)
+    return TrueError(clean, pixel_digest(clean), degradation, iterations)
+
+
+def _true(truth: TrueError | None, iteration: int) -> dict[str, Any]:
+    return {} if truth is None else {"true": truth.at(iteration)}
 
 
 def _fit(
@@ -275,7 +292,7 @@ def _baseline(request: Request, progress: Callable[[Progress], None]) -> dict[st
         bit_depth=request.bit_depth,
         alive=lambda: progress(Progress(iteration=0, of=1, loss=None, held_out_psnr=None, preview=None)),
     )
-    _write_png(request.output, made.picture)
+    write_png(request.output, made.picture)
     return {"method": made.method, "held_out_psnr": made.held_out_psnr, "digest": pixel_digest(made.picture)}
 
 
@@ -296,7 +313,7 @@ def _combine(request: Request, progress: Callable[[Progress], None]) -> dict[str
         evaluation_seed=request.evaluation_seed,
         bit_depth=request.bit_depth,
     )
-    _write_png(request.output, made.picture)
+    write_png(request.output, made.picture)
     return {
         "choice": made.choice,
         "held_out_psnr": made.held_out_psnr,
@@ -317,8 +334,15 @@ _STEPS: Mapping[Kind, Callable[[Request, Callable[[Progress], None]], dict[str, 
 class _Reporter:
     """Turns steps of a fit into progress; the clock decides on previews and on nothing else."""
 
-    def __init__(self, progress: Callable[[Progress], None], of: int, degradation: Degradation) -> None:
+    def __init__(
+        self,
+        progress: Callable[[Progress], None],
+        of: int,
+        degradation: Degradation,
+        truth: TrueError | None = None,
+    ) -> None:
         self._progress, self._of, self._degradation = progress, of, degradation
+        self._truth = truth
         self._next_preview = time.monotonic() + _PREVIEW_SECONDS
         self._seen: float | None = None
         self._before = 0
@@ -331,9 +355,11 @@ class _Reporter:
     def step(self, step: Step) -> None:
         self.iteration = self._before + step.iteration
         self._seen = step.held_out_psnr if step.held_out_psnr is not None else self._seen
+        if self._truth is not None:
+            self._truth.look(step)
         preview = None
         if time.monotonic() >= self._next_preview:
-            preview = _preview(self._degradation.compose(step.average(), 8))
+            preview = preview_of(self._degradation.compose(step.average(), 8))
             self._next_preview = time.monotonic() + _PREVIEW_SECONDS
         self._progress(
             Progress(
@@ -353,37 +379,10 @@ def _hook_hits(hook: str, fault: str, phenotype: Phenotype) -> bool:
 
 def _read_frame(request: Request) -> tuple[Pixels, NDArray[np.bool_] | None]:
     """The frame, which the product itself wrote as a PNG of 8 or 16 bits, and its mask."""
-    frame = read_png(Path(request.picture))
-    if frame.grey or frame.alpha is not None:
-        kind = "grey" if frame.grey else "RGB with alpha"
-        raise PictureError(f"{Path(request.picture).name} is {kind}; a frame is an RGB PNG of 8 or 16 bits")
-    pixels = frame.pixels
+    pixels = read_rgb(request.picture)
     if request.mask is None:
         return pixels, None
     mask = read_png(Path(request.mask))
     if not mask.grey or mask.bit_depth != 8:
         raise MaskError(f"{Path(request.mask).name} is not grey of 8 bits, as a frame's mask is")
     return pixels, mask.pixels[..., 0] >= 128
-
-
-def _preview(pixels: Pixels) -> str:
-    picture = Image.fromarray(pixels)
-    picture.thumbnail((_PREVIEW_SIDE, _PREVIEW_SIDE), Image.Resampling.BOX)
-    file = io.BytesIO()
-    picture.save(file, format="PNG", compress_level=1)
-    return base64.b64encode(file.getvalue()).decode("ascii")
-
-
-def _write_png(path: str | None, pixels: Pixels) -> None:
-    data = encode_png(pixels)
-    _write(path or "", lambda file: file.write(data))
-
-
-def _write(path: str, save: Callable[[io.BufferedWriter], object]) -> None:
-    """Whole or not at all: a child that is killed while it writes leaves no half file under the name."""
-    partial = Path(f"{path}.{os.getpid()}.partial")
-    with partial.open("wb") as file:
-        save(file)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)

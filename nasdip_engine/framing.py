@@ -29,6 +29,7 @@ __all__ = [
     "Frame",
     "final_frame",
     "paste",
+    "reference_frame",
     "resized",
     "search_frame",
 ]
@@ -295,3 +296,17 @@ def resized(pixels: Pixels, width: int, height: int, kernel: Image.Resampling) -
     planes = [Image.fromarray(pixels[..., channel].astype(np.float32)) for channel in range(3)]
     levels = np.stack([np.asarray(plane.resize((width, height), kernel)) for plane in planes], axis=-1)
     return quantised(levels / np.float32(65535), 16)
+
+
+def reference_frame(reference: Pixels, frame: Frame, factor: int) -> Pixels:
+    """The part of a clean picture that belongs to a frame's restoration, at the restoration's size.
+
+    reference: (H, W, 3) of the whole result's size, `factor` times the upload, of either depth.
+    """
+    x, y, width, height = (value * factor for value in frame.box)
+    clean = reference[y : y + height, x : x + width]
+    rows, columns = (side * factor for side in frame.size)
+    # A reduced frame is compared at its own size.
+    return (
+        clean if clean.shape[:2] == (rows, columns) else resized(clean, columns, rows, Image.Resampling.BOX)
+    )

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any, Self
@@ -27,6 +27,7 @@ from nasdip_engine.framing import Frame, paste
 from nasdip_engine.genome.genome import Genome
 from nasdip_engine.guard import Fault, FaultKind, Host, Limits
 from nasdip_engine.liveness import heartbeat_limit
+from nasdip_engine.local_store import Reference, shelf_for
 from nasdip_engine.outcome import CRASHES_TO_POISON, without_fitness
 from nasdip_engine.picture import encode_mask, encode_png, read_png
 from nasdip_engine.question import Question
@@ -39,6 +40,7 @@ from nasdip_engine.search.search import (
     next_generation,
     refusal,
 )
+from nasdip_engine.store import Shelf, Store
 
 __all__ = ["CannotGoOn", "LocalSearch"]
 
@@ -58,9 +60,20 @@ class CannotGoOn(NasDipError):
 class LocalSearch:
     """One question, from generation 0 to the restored picture. Use as a context manager: it holds a process."""
 
-    def __init__(self, asked: Question, *, workers: int | None = None, say: Say = lambda _: None) -> None:
+    def __init__(
+        self,
+        asked: Question,
+        *,
+        workers: int | None = None,
+        say: Say = lambda _: None,
+        store: Store | None = None,
+        reference: Pixels | None = None,
+    ) -> None:
         """workers: evaluations at once; by default as many as leave each its threads on a core of its own.
 
+        store: where outcomes of search fits are looked up and kept; they are the same to the bit without one.
+        reference: a clean picture (H, W, 3) of the result's size, for studies: each outcome then has `true`, the PSNR in
+        dB against it by iteration, which decides nothing.
         Raises SettingsError where this machine has not what the settings ask for.
         """
         self.asked = asked
@@ -75,10 +88,17 @@ class LocalSearch:
         self._began = time.monotonic()
         self._last_line = self._began
         self.outcomes: dict[str, dict[str, Any]] = {}
+        self.from_store: set[str] = set()
         self._search_files = self._store(asked.search, "search")
         self._final_files = self._store(asked.final, "final")
+        folder = Path(self._folder.name)
+        self._reference = None if reference is None else Reference.written(asked, reference, folder)
+        self._store_given = store
+        self._shelf: Shelf | None = None
 
     def __enter__(self) -> Self:
+        if self._store_given:
+            self._shelf = shelf_for(self.asked, self._store_given, self.fingerprint, self._say)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -174,10 +194,24 @@ class LocalSearch:
             return without_fitness(reason)
         key = self.key(genome_text)
         if key not in self.outcomes:
-            self.outcomes[key] = self.run(
-                self._request(Kind.EVALUATE, genome=genome_text, output=self._output(key))
-            )
+            against = self._reference.digest if self._reference else None
+            kept = self._shelf.find(key, against) if self._shelf else None
+            if kept is not None:
+                self.from_store.add(key)
+            self.outcomes[key] = kept or self._trained(key, genome_text)
         return self.outcomes[key]
+
+    def _trained(self, key: str, genome_text: str) -> dict[str, Any]:
+        request = self._request(
+            Kind.EVALUATE,
+            genome=genome_text,
+            output=self._output(key),
+            reference=self._reference.path if self._reference else None,
+        )
+        outcome = self.run(request)
+        if self._shelf:
+            self._shelf.keep(key, genome_text, Genome.parse(genome_text).phenotype().digest, outcome)
+        return outcome
 
     def evaluate_all(self, genomes: Sequence[str]) -> list[dict[str, Any]]:
         """The outcomes of genomes in their order, several trained at once."""
@@ -190,7 +224,14 @@ class LocalSearch:
         """The averaged output of a genome's search fit, float32 (H, W, 3) in [0, 1]; None where there is none."""
         if self.evaluate(genome_text)["reason"] is not None:
             return None
-        output: NDArray[np.float32] = np.load(self._output(self.key(genome_text)), allow_pickle=False)
+        key = self.key(genome_text)
+        if key in self.from_store:
+            self._say(
+                "the store keeps outcomes and no pictures: this network is trained again for its picture"
+            )
+            self.outcomes[key] = self._trained(key, genome_text)
+            self.from_store.remove(key)
+        output: NDArray[np.float32] = np.load(self._output(key), allow_pickle=False)
         return output
 
     def search(self) -> tuple[list[Closed], list[dict[str, Any]]]:
@@ -224,9 +265,13 @@ class LocalSearch:
         }  # fmt: skip
         self._say(
             f"generation {generation.number + 1} of {self.asked.settings.generations} closed: best fitness {closed.best:.4f}, "
-            f"mean {closed.mean:.4f}, {len(fresh)} networks trained{self._left(generation.number + 1)}"
+            f"mean {closed.mean:.4f}, {self._told(fresh)}{self._left(generation.number + 1)}"
         )
         return closed, record
+
+    def _told(self, fresh: Collection[str]) -> str:
+        kept = len(self.from_store.intersection(fresh))
+        return f"{len(fresh) - kept} networks trained" + (f", {kept} from the store" if kept else "")
 
     def _train(self, genomes: Sequence[str], number: int) -> None:
         """Evaluate distinct genomes, several at once; the first failure stops the others."""
@@ -251,7 +296,7 @@ class LocalSearch:
         """Time left, from the iterations x pixels done so far: an estimate, and said so."""
         settings, final = self.asked.settings, self.asked.final.size
         per_generation = settings.population - settings.elites
-        trained = len(self.outcomes)
+        trained = len(self.outcomes) - len(self.from_store)
         if not trained:
             return ""
         remaining = max(0, (settings.generations - closed) * per_generation)

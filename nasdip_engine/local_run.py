@@ -11,14 +11,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
-
 from nasdip_engine.bit_depth import Samples
-from nasdip_engine.framing import resized
+from nasdip_engine.framing import reference_frame
 from nasdip_engine.local import CannotGoOn, LocalSearch
 from nasdip_engine.question import Question, save_question
 from nasdip_engine.runfile import build_run, dump_run
 from nasdip_engine.search.search import Ranked, best_of, finalists_of
+from nasdip_engine.store import Store
 
 __all__ = ["evaluate_one", "restore_to_folder", "true_scores"]
 
@@ -49,6 +48,16 @@ def _cost(outcomes: Sequence[dict[str, Any]], seconds: float) -> dict[str, Any]:
     }
 
 
+def _saved(search: LocalSearch, store: Store | None) -> dict[str, Any]:
+    """The part of the cost that was paid for by an earlier run."""
+    if store is None:
+        return {}
+    kept = [search.outcomes[key] for key in search.from_store]
+    return {
+        "from_store": {"evaluations": len(kept), "iterations": sum(outcome["iterations"] for outcome in kept)}
+    }
+
+
 def _against(picture: Pixels, reference: Pixels | None) -> dict[str, float | None] | None:
     if reference is None:
         return None
@@ -64,13 +73,16 @@ def restore_to_folder(
     reference: Pixels | None = None,
     workers: int | None = None,
     say: Say = lambda _: None,
+    store: Store | None = None,
 ) -> dict[str, Any]:
     """Search, restore and write the whole folder; returns what `run.json` holds.
 
+    With a store the run is the same but for what it took; its cost then says what came `from_store`.
     An interrupted or failed run leaves no files behind.  Raises CannotGoOn.
     """
     began = time.monotonic()
-    with LocalSearch(asked, workers=workers, say=say) as search:
+    studied = reference if store else None
+    with LocalSearch(asked, workers=workers, say=say, store=store, reference=studied) as search:
         history, records = search.search()
         best = _best(best_of(history, asked.settings))
         height, width = (side * asked.task.factor for side in asked.final.size)
@@ -84,7 +96,7 @@ def restore_to_folder(
         run = build_run(
             task=asked.task, settings=asked.settings, seeds=asked.seeds, fingerprint=search.fingerprint,
             generations=records, final=final, best=best, picture=asked.picture_record(), baseline=baseline,
-            cost=_cost([*search.outcomes.values(), *final["networks"]], time.monotonic() - began),
+            cost=_cost([*search.outcomes.values(), *final["networks"]], time.monotonic() - began) | _saved(search, store),
             reference=_against(restored, reference),
         )  # fmt: skip
     try:
@@ -111,9 +123,17 @@ def _write_whole(asked: Question, folder: Path, run: dict[str, Any], restored: P
         made.replace(folder)  # an empty folder gives way
 
 
-def evaluate_one(asked: Question, genome_text: str, *, reference: Pixels | None = None) -> dict[str, Any]:
+def evaluate_one(
+    asked: Question,
+    genome_text: str,
+    *,
+    reference: Pixels | None = None,
+    store: Store | None = None,
+    say: Say = lambda _: None,
+) -> dict[str, Any]:
     """The outcome of one genome on the search frame, with PSNR, SSIM and LPIPS there when a reference is given."""
-    with LocalSearch(asked, workers=1) as search:
+    studied = reference if store else None
+    with LocalSearch(asked, workers=1, say=say, store=store, reference=studied) as search:
         outcome = search.evaluate(genome_text)
         told = ("fitness", "fitness_hex", "reason", "held_out_psnr", "iterations", "multiply_adds")
         answer = {"genome": genome_text} | {name: outcome[name] for name in told}
@@ -132,10 +152,6 @@ def true_scores(search: LocalSearch, genome_text: str, reference: Pixels) -> dic
     if output is None:
         return dict(NO_SCORES)
     asked = search.asked
-    frame, factor = asked.search, asked.task.factor
+    frame = asked.search
     picture = degradation_for(asked.task, frame.picture, frame.mask).compose(output)
-    x, y, width, height = (value * factor for value in frame.box)
-    clean = reference[y : y + height, x : x + width]
-    if clean.shape != picture.shape:  # a reduced frame is compared at its own size
-        clean = resized(clean, picture.shape[1], picture.shape[0], Image.Resampling.BOX)
-    return scores(picture, clean)
+    return scores(picture, reference_frame(reference, frame, asked.task.factor))

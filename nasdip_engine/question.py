@@ -156,7 +156,7 @@ def _framed(
 def _overrides(arguments: argparse.Namespace) -> dict[str, Any]:
     """Settings that a command line names; a genome that is to be evaluated brings its representation and units."""
     named = (
-        "representation", "units", "population", "generations", "iterations", "final_iterations", "threads",
+        "representation", "units", "population", "generations", "iterations", "final_iterations", "finalists", "threads",
         "precision",
     )  # fmt: skip
     given = {name: getattr(arguments, name) for name in named if getattr(arguments, name) is not None}

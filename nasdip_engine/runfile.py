@@ -70,7 +70,8 @@ def build_run(
     without it, both only for independent noise), `digest` (of the restored pixels).
     best: `genome`, `fitness`, `fitness_hex`, `is_starter`; the run tells its `representation`, `units` and `epochs`
     too (T in iterations, null where the settings decide the length).
-    cost: `iterations`, `iterations_x_pixels`, `multiply_adds`, `seconds`.
+    cost: `iterations`, `iterations_x_pixels`, `multiply_adds`, `seconds`; where an evaluation store was used also
+    `from_store`, the `evaluations` and `iterations` among these that an earlier run had paid for.
     excluded: what the owner took out of the search, as inputs that a repetition needs.
     reference: `psnr` in dB, `ssim` and `lpips` against a clean picture, where one was given.
     """

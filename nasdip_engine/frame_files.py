@@ -1,0 +1,52 @@
+"""The files between an evaluation and who asked for it: frames that come in, results and previews that go out."""
+
+from __future__ import annotations
+
+import base64
+import io
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from PIL import Image
+
+from nasdip_engine.bit_depth import Samples
+from nasdip_engine.errors import PictureError
+from nasdip_engine.picture import encode_png, read_png
+
+__all__ = ["preview_of", "read_rgb", "write_png", "write_whole"]
+
+_PREVIEW_SIDE = 256
+
+
+def read_rgb(path: str) -> Samples:
+    """(h, w, 3) of either depth.  Raises PictureError for a PNG that is grey or has alpha, OSError for no file."""
+    frame = read_png(Path(path))
+    if frame.grey or frame.alpha is not None:
+        kind = "grey" if frame.grey else "RGB with alpha"
+        raise PictureError(f"{Path(path).name} is {kind}; a frame is an RGB PNG of 8 or 16 bits")
+    return frame.pixels
+
+
+def preview_of(pixels: Samples) -> str:
+    """A PNG in base64 of an 8-bit picture, at most 256 px a side."""
+    picture = Image.fromarray(pixels)
+    picture.thumbnail((_PREVIEW_SIDE, _PREVIEW_SIDE), Image.Resampling.BOX)
+    file = io.BytesIO()
+    picture.save(file, format="PNG", compress_level=1)
+    return base64.b64encode(file.getvalue()).decode("ascii")
+
+
+def write_png(path: str | None, pixels: Samples) -> None:
+    data = encode_png(pixels)
+    write_whole(path or "", lambda file: file.write(data))
+
+
+def write_whole(path: str, save: Callable[[io.BufferedWriter], object]) -> None:
+    """Whole or not at all: a child that is killed while it writes leaves no half file under the name."""
+    partial = Path(f"{path}.{os.getpid()}.partial")
+    with partial.open("wb") as file:
+        save(file)
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(path)

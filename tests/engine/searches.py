@@ -1,0 +1,48 @@
+"""Small questions on a photograph, for tests that drive whole searches."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from skimage import data
+
+from nasdip_engine.framing import final_frame, search_frame
+from nasdip_engine.picture import Form
+from nasdip_engine.question import Question
+from nasdip_engine.search.settings import settings_for
+from nasdip_engine.seeding import Seeds, generator
+from nasdip_engine.task import Task, TaskKind
+
+SIDE = 40
+
+
+def clean(side: int = SIDE) -> NDArray[np.uint8]:
+    """scikit-image's astronaut, reduced."""
+    return np.asarray(Image.fromarray(data.astronaut()).resize((side, side), Image.Resampling.LANCZOS))
+
+
+def noisy(side: int = SIDE) -> NDArray[np.uint8]:
+    noise = generator(1, "test noise").normal(0, 20, (side, side, 3))
+    return np.clip(np.rint(clean(side) + noise), 0, 255).astype(np.uint8)
+
+
+def question(seed: int = 3, **overrides: Any) -> Question:
+    """De-noising with networks of two units: four individuals, two generations, few iterations."""
+    task = Task(TaskKind.DENOISE)
+    given = {
+        "units": 2,
+        "input_channels": 8,
+        "population": 4,
+        "generations": 2,
+        "iterations": 12,
+        **overrides,
+    }
+    settings = settings_for("preview", task, {"final_iterations": 20, **given})
+    final = final_frame(noisy(), None, task)
+    return Question(
+        upload=noisy(), form=Form(), mask=None, task=task, settings=settings, seeds=Seeds.from_seed(seed), notes=(),
+        final=final, search=search_frame(final, task, settings),
+    )  # fmt: skip
