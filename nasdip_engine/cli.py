@@ -74,6 +74,17 @@ def _add_question(parser: argparse.ArgumentParser, *, required: bool) -> None:
         type=int,
         help="limit of the final fit, 1 to 20000 (default: keeps the preset's ratio)",
     )
+    parser.add_argument(
+        "--tile",
+        type=int,
+        help="a picture of more pixels a side is fitted in overlapping tiles of at most so many, 64 to 1024 "
+        "(default 512; enlarged tiles have twice that)",
+    )
+    parser.add_argument(
+        "--tile-finalists",
+        type=int,
+        help="so many of the best networks fit every tile, 1 to 4 (default 1; each takes as long as the first)",
+    )
 
 
 def _noises() -> str:

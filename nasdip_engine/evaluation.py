@@ -24,19 +24,22 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from nasdip_engine.bit_depth import DEPTHS, Samples, bits_of, raw_bytes
-from nasdip_engine.errors import DivergedError, InvalidPhenotype, MaskError, PictureError, SettingsError
+from nasdip_engine.errors import DivergedError, InvalidPhenotype, SettingsError
+from nasdip_engine.finals import Part
 from nasdip_engine.genome.cost import cost
 from nasdip_engine.genome.genome import Genome
 from nasdip_engine.genome.phenotype import Phenotype
 from nasdip_engine.outcome import without_fitness
-from nasdip_engine.picture import encode_png, read_png
+from nasdip_engine.picture import encode_png, read_frame, read_frame_mask
 from nasdip_engine.search.settings import SearchSettings
 from nasdip_engine.seeding import generator
 from nasdip_engine.task import Task
+from nasdip_engine.tiling import bands
 
 if TYPE_CHECKING:
     from nasdip_engine.restoration.degradation import Degradation
     from nasdip_engine.restoration.fit import Fit, Step
+    from nasdip_engine.tiled import Whole
 
 __all__ = ["Kind", "Progress", "Request", "evaluate", "pixel_digest"]
 
@@ -73,6 +76,7 @@ class Request:
     output: where the float32 .npy (H, W, 3) of a fit goes (EVALUATE only if given), or the PNG of BASELINE
     and COMBINE.  inputs, genomes: COMBINE's .npy files and the networks that made them.  method: BASELINE's,
     the task's own if None.  bit_depth: of that PNG, the frame's own if None.  hook: a fault to inject, for tests of the guard.
+    parts: the frames of a picture fitted in several; size and mask are then the upload's, output the whole's .npy.
     """
 
     kind: Kind
@@ -88,13 +92,15 @@ class Request:
     genomes: tuple[str, ...] = ()
     bit_depth: int | None = None
     hook: str | None = None
+    parts: tuple[Part, ...] = ()
+    size: tuple[int, int] | None = None
 
     def __post_init__(self) -> None:
         needed = {
             Kind.EVALUATE: ("genome",),
             Kind.FINISH: ("genome", "output"),
             Kind.BASELINE: ("output",),
-            Kind.COMBINE: ("inputs", "genomes", "output"),
+            Kind.COMBINE: ("output", "size") if self.parts else ("inputs", "genomes", "output"),
         }
         for name in needed[self.kind]:
             if not getattr(self, name):
@@ -117,6 +123,8 @@ class Request:
             "genomes": list(self.genomes),
             "bit_depth": self.bit_depth,
             "hook": self.hook,
+            "parts": [part.to_json() for part in self.parts],
+            "size": self.size,
         }
 
     @classmethod
@@ -142,6 +150,8 @@ class Request:
             genomes=tuple(value.get("genomes") or ()),
             bit_depth=value.get("bit_depth"),
             hook=value.get("hook"),
+            parts=tuple(Part.from_json(part) for part in value.get("parts") or ()),
+            size=tuple(value["size"]) if value.get("size") else None,
         )
 
 
@@ -168,7 +178,10 @@ def pixel_digest(pixels: Pixels) -> str:
     height, width, channels = pixels.shape
     bits = bits_of(pixels)
     shape = f"{height}x{width}x{channels}" + ("" if bits == 8 else f"x{bits}bit")
-    return hashlib.sha256(f"{shape}:".encode() + raw_bytes(pixels)).hexdigest()
+    digest = hashlib.sha256(f"{shape}:".encode())
+    for first, end in bands(height, width):  # no second copy of a large picture
+        digest.update(raw_bytes(pixels[first:end]))
+    return digest.hexdigest()
 
 
 def _fit_genome(request: Request, progress: Callable[[Progress], None]) -> dict[str, Any]:
@@ -256,9 +269,19 @@ def _fit(
     )
 
 
+def _whole(request: Request, progress: Callable[[Progress], None]) -> Whole:
+    from nasdip_engine.tiled import Whole
+
+    alive = Progress(iteration=0, of=1, loss=None, held_out_psnr=None, preview=None)
+    return Whole.of(request, read=_read_frame, write=_write, alive=lambda: progress(alive))
+
+
 def _baseline(request: Request, progress: Callable[[Progress], None]) -> dict[str, Any]:
     from nasdip_engine.baselines import baseline
+    from nasdip_engine.tiled import baseline_parts
 
+    if request.parts:
+        return baseline_parts(_whole(request, progress), request.method)
     pixels, mask = _read_frame(request)
     made = baseline(
         request.task,
@@ -278,6 +301,10 @@ def _combine(request: Request, progress: Callable[[Progress], None]) -> dict[str
     from nasdip_engine.restoration.final import combine_finals
     from nasdip_engine.restoration.noise_level import noise_record
 
+    if request.parts:
+        from nasdip_engine.tiled import combine_parts
+
+        return combine_parts(_whole(request, progress))
     pixels, mask = _read_frame(request)
     arrays = [np.load(path, allow_pickle=False) for path in request.inputs]
     progress(Progress(iteration=0, of=1, loss=None, held_out_psnr=None, preview=None))
@@ -346,19 +373,9 @@ def _hook_hits(hook: str, fault: str, phenotype: Phenotype) -> bool:
     return name == fault and phenotype.digest.startswith(prefix)
 
 
-def _read_frame(request: Request) -> tuple[Pixels, NDArray[np.bool_] | None]:
-    """The frame, which the product itself wrote as a PNG of 8 or 16 bits, and its mask."""
-    frame = read_png(Path(request.picture))
-    if frame.grey or frame.alpha is not None:
-        kind = "grey" if frame.grey else "RGB with alpha"
-        raise PictureError(f"{Path(request.picture).name} is {kind}; a frame is an RGB PNG of 8 or 16 bits")
-    pixels = frame.pixels
-    if request.mask is None:
-        return pixels, None
-    mask = read_png(Path(request.mask))
-    if not mask.grey or mask.bit_depth != 8:
-        raise MaskError(f"{Path(request.mask).name} is not grey of 8 bits, as a frame's mask is")
-    return pixels, mask.pixels[..., 0] >= 128
+def _read_frame(asked: Request | Part) -> tuple[Pixels, NDArray[np.bool_] | None]:
+    pixels = read_frame(Path(asked.picture))
+    return pixels, None if asked.mask is None else read_frame_mask(Path(asked.mask))
 
 
 def _preview(pixels: Pixels) -> str:

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import os
 import tempfile
+import threading
 import time
-from collections.abc import Callable, Sequence
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from itertools import product
 from pathlib import Path
 from typing import Any, Self
 
@@ -22,7 +24,8 @@ from numpy.typing import NDArray
 from nasdip_engine.bit_depth import Samples
 from nasdip_engine.errors import NasDipError
 from nasdip_engine.evaluation import Kind, Request, pixel_digest
-from nasdip_engine.framing import Frame, paste
+from nasdip_engine.finals import Part, final_key, final_record
+from nasdip_engine.framing import Frame, paste, paste_whole
 from nasdip_engine.genome.genome import Genome
 from nasdip_engine.guard import Fault, FaultKind, Host, Limits
 from nasdip_engine.liveness import heartbeat_limit
@@ -75,7 +78,14 @@ class LocalSearch:
         self._last_line = self._began
         self.outcomes: dict[str, dict[str, Any]] = {}
         self._search_files = self._store(asked.search, "search")
-        self._final_files = self._store(asked.final, "final")
+        self._final_files = [
+            self._store(frame, f"final-{number}") for number, frame in enumerate(asked.final)
+        ]
+        self._mask_file: str | None = None
+        self._counting = threading.Lock()
+        self._finals_done = self._finals_of = 0
+        self._finals_began = self._began
+        self.final_outcomes: list[dict[str, Any]] = []
 
     def __enter__(self) -> Self:
         return self
@@ -100,12 +110,12 @@ class LocalSearch:
         mask.write_bytes(encode_mask(frame.mask))
         return str(picture), str(mask)
 
-    def _request(self, kind: Kind, **more: Any) -> Request:
-        picture, mask = self._search_files if kind is Kind.EVALUATE else self._final_files
+    def _request(self, kind: Kind, tile: int = 0, **more: Any) -> Request:
+        picture, mask = self._search_files if kind is Kind.EVALUATE else self._final_files[tile]
         return Request(
             kind=kind, task=self.asked.task, settings=self.asked.settings,
-            evaluation_seed=self.asked.seeds.evaluation_seed, picture=picture, mask=mask,
-            bit_depth=self.asked.form.bit_depth, **more,
+            evaluation_seed=self.asked.seeds.evaluation_seed, bit_depth=self.asked.form.bit_depth,
+            **{"picture": picture, "mask": mask, **more},
         )  # fmt: skip
 
     def key(self, genome_text: str) -> str:
@@ -145,8 +155,9 @@ class LocalSearch:
                 )
 
     def _heartbeat(self, request: Request) -> float:
-        frame = self.asked.search if request.kind is Kind.EVALUATE else self.asked.final
-        height, width = (side * self.asked.task.factor for side in frame.size)
+        height, width = self.asked.largest_final
+        if request.kind is Kind.EVALUATE:
+            height, width = (side * self.asked.task.factor for side in self.asked.search.size)
         return heartbeat_limit(request.genome, height, width, self.asked.settings.input_channels)
 
     def refusal(self, genome_text: str) -> str | None:
@@ -238,88 +249,142 @@ class LocalSearch:
 
     def _left(self, closed: int) -> str:
         """Time left, from the iterations x pixels done so far: an estimate, and said so."""
-        settings, final = self.asked.settings, self.asked.final.size
+        settings, tiles = self.asked.settings, len(self.asked.final)
         per_generation = settings.population - settings.elites
         trained = len(self.outcomes)
         if not trained:
             return ""
         remaining = max(0, (settings.generations - closed) * per_generation)
         crop = self.asked.search.size
-        ratio = (
-            (final[0] * final[1])
-            / (crop[0] * crop[1])
-            * settings.longest_final_fit
-            / settings.longest_search_fit
-        )
-        remaining_finals = ratio * -(-settings.finalists // self._workers) * self._workers
+        final = sum(frame.size[0] * frame.size[1] for frame in self.asked.final) / tiles
+        ratio = (final / (crop[0] * crop[1])) * settings.longest_final_fit / settings.longest_search_fit
+        remaining_finals = ratio * -(-settings.finals(tiles) * tiles // self._workers) * self._workers
         seconds = (time.monotonic() - self._began) / trained * (remaining + remaining_finals)
         return f", about {int(seconds) // 60}:{int(seconds) % 60:02d} left"
 
     def finish(self, networks: Sequence[str]) -> tuple[dict[str, Any], Pixels]:
         """Fit the networks at full size and take what the held-out observations prefer: one alone or the mean.
 
-        Returns the `final` part of `run.json` and the whole restored picture, (H, W, 3) of the asked depth.
+        A picture that is not fitted whole is fitted tile by tile.  Returns the `final` part of `run.json` and the
+        whole restored picture, (H, W, 3) of the asked depth.
         """
-        self._say(
-            f"final fit of {len(networks)} networks at {self.asked.final.size[1]} x {self.asked.final.size[0]} pixels"
+        frames = self.asked.final
+        height, width = self.asked.largest_final
+        where = (
+            f"{width} x {height} pixels"
+            if len(frames) == 1
+            else f"{len(frames)} tiles of {width} x {height} pixels"
         )
-        folder = Path(self._folder.name)
-        arrays = [folder / f"final-{number}.npy" for number in range(len(networks))]
-        futures = [
-            self._pool.submit(
-                self.run, self._request(Kind.FINISH, genome=genome, output=str(array)), self._tell_final
-            )
-            for genome, array in zip(networks, arrays, strict=True)
+        self._say(f"final fit of {len(networks)} network{'s' * (len(networks) > 1)} at {where}")
+        arrays: dict[tuple[int, str], str] = {}
+        futures: dict[tuple[int, str], Future[dict[str, Any]]] = {}
+        for tile, genome in product(range(len(frames)), networks):
+            key = final_key(Genome.parse(genome).phenotype().digest, tile, len(frames))
+            if key in self.asked.excluded:
+                continue
+            arrays[tile, genome] = str(Path(self._folder.name) / f"final-{tile}-{networks.index(genome)}.npy")
+            futures[tile, genome] = self._pool.submit(self._finish_one, tile, genome, arrays[tile, genome])
+        self._last_line = self._finals_began = time.monotonic()
+        self._finals_of = len(futures)
+        outcomes = {place: future.result() for place, future in futures.items()}
+        self.final_outcomes = list(outcomes.values())
+        made = [
+            [
+                genome
+                for genome in networks
+                if (tile, genome) in outcomes and outcomes[tile, genome]["reason"] is None
+            ]
+            for tile in range(len(frames))
         ]
-        outcomes = [future.result() for future in futures]
-        usable = [number for number, outcome in enumerate(outcomes) if outcome["reason"] is None]
-        if not usable:
-            raise CannotGoOn(
-                f"no final fit came to an end: {outcomes[0]['reason']}; try another seed or other settings"
-            )
-        restored = folder / "restored-frame.png"
-        combined = self.run(
-            self._request(
-                Kind.COMBINE,
-                inputs=tuple(str(arrays[number]) for number in usable),
-                genomes=tuple(networks[number] for number in usable),
-                output=str(restored),
-            )
+        self._need_all(made, outcomes)
+        combined, picture = self._combined(
+            [[(arrays[tile, genome], genome) for genome in genomes] for tile, genomes in enumerate(made)]
         )
-        picture = self._whole(restored)
-        kept = ("iterations", "best_iteration", "held_out_psnr", "reason", "multiply_adds", "pixels")
-        final = {
-            "networks": [
-                {"genome": genome, **{name: outcome[name] for name in kept}}
-                for genome, outcome in zip(networks, outcomes, strict=True)
-            ],
-            "choice": combined["choice"],
-            "held_out_psnr": combined["held_out_psnr"],
-            "noise": combined["noise"],
-            "digest": pixel_digest(picture),
-        }
-        return final, picture
+        fits = {genome: [outcomes.get((tile, genome)) for tile in range(len(frames))] for genome in networks}
+        boxes = [frame.box for frame in frames]
+        return final_record(fits, boxes, combined, pixel_digest(picture)), picture
 
-    def _whole(self, restored_frame: Path) -> Pixels:
-        """The whole picture from the restored frame: pasted round the hole where known pixels are exact."""
+    def _finish_one(self, tile: int, genome: str, array: str) -> dict[str, Any]:
+        request = self._request(Kind.FINISH, tile, genome=genome, output=array)
+        outcome = self.run(request, self._tell_final)
+        with self._counting:
+            self._finals_done += 1
+        return outcome
+
+    def _need_all(
+        self, made: Sequence[Sequence[str]], outcomes: Mapping[tuple[int, str], Mapping[str, Any]]
+    ) -> None:
+        for tile, genomes in enumerate(made):
+            if not genomes:
+                reason = next(
+                    (one["reason"] for place, one in outcomes.items() if place[0] == tile), "excluded"
+                )
+                what = "no final fit" if len(made) == 1 else f"no final fit of tile {tile + 1} of {len(made)}"
+                raise CannotGoOn(f"{what} came to an end: {reason}; try another seed or other settings")
+
+    def _combined(self, made: Sequence[Sequence[tuple[str, str]]]) -> tuple[dict[str, Any], Pixels]:
+        """The outcome of COMBINE and the whole picture; made: (file, genome) of the final fits of each frame."""
+        if len(made) == 1:
+            inputs, genomes = zip(*made[0], strict=True)
+            restored = str(Path(self._folder.name) / "restored-frame.png")
+            outcome = self.run(self._request(Kind.COMBINE, inputs=inputs, genomes=genomes, output=restored))
+            return outcome, self._pasted(restored)
+        output = str(Path(self._folder.name) / "restored.npy")
+        outcome = self.run(self._request(Kind.COMBINE, **self._parts(made), output=output))
+        return outcome, self._pasted(output)
+
+    def _parts(self, made: Sequence[Sequence[tuple[str, str]]]) -> dict[str, Any]:
+        """What a request about several frames carries."""
+        height, width = self.asked.upload.shape[:2]
+        if self.asked.mask is not None and self._mask_file is None:
+            self._mask_file = str(Path(self._folder.name) / "mask.png")
+            Path(self._mask_file).write_bytes(encode_mask(self.asked.mask))
+        parts = tuple(
+            Part(
+                picture=picture,
+                mask=mask,
+                box=frame.box,
+                scale=frame.scale,
+                inputs=tuple(file for file, _ in fits),
+                genomes=tuple(genome for _, genome in fits),
+            )
+            for (picture, mask), frame, fits in zip(self._final_files, self.asked.final, made, strict=True)
+        )
+        return {"parts": parts, "size": (height, width), "mask": self._mask_file}
+
+    def _pasted(self, output: str) -> Pixels:
+        """The whole picture from what the evaluator restored: the only frame (PNG), or all of it (.npy)."""
         asked = self.asked
         mask = asked.mask if asked.task.keeps_known else None
-        return asked.form.finished(paste(asked.upload, mask, asked.final, read_png(restored_frame).pixels))
+        if len(asked.final) > 1:
+            whole = paste_whole(asked.upload, mask, np.load(output, allow_pickle=False))
+        else:
+            whole = paste(asked.upload, mask, asked.final[0], read_png(Path(output)).pixels)
+        return asked.form.finished(whole)
 
     def _tell_final(self, progress: dict[str, Any]) -> None:
         now = time.monotonic()
         if now - self._last_line < _SAY_EVERY or progress["loss"] is None:
             return
         self._last_line = now
-        seen = progress["held_out_psnr"]
+        seen, tiles, left = progress["held_out_psnr"], "", ""
         figure = "" if seen is None else f", {seen:.2f} dB on held-out observations"
-        self._say(f"final fit: iteration {progress['iteration']} of at most {progress['of']}{figure}")
+        if len(self.asked.final) > 1:
+            tiles = f" {self._finals_done} of {self._finals_of} tiles done,"
+        if self._finals_done and tiles:
+            seconds = (now - self._finals_began) / self._finals_done * (self._finals_of - self._finals_done)
+            left = f", about {int(seconds) // 60}:{int(seconds) % 60:02d} left"
+        self._say(
+            f"final fit:{tiles} iteration {progress['iteration']} of at most {progress['of']}{figure}{left}"
+        )
 
     def baseline(self) -> tuple[dict[str, Any], Pixels]:
-        """The task's training-free reference on the same frame: its record and its whole picture."""
-        output = Path(self._folder.name) / "baseline.png"
-        outcome = self.run(self._request(Kind.BASELINE, output=str(output)))
-        picture = self._whole(output)
+        """The task's training-free reference on the same frames: its record and its whole picture."""
+        several = len(self.asked.final) > 1
+        output = str(Path(self._folder.name) / ("baseline.npy" if several else "baseline.png"))
+        more = self._parts([()] * len(self.asked.final)) if several else {}
+        outcome = self.run(self._request(Kind.BASELINE, **more, output=output))
+        picture = self._pasted(output)
         return {
             "method": outcome["method"],
             "held_out_psnr": outcome["held_out_psnr"],
