@@ -272,8 +272,8 @@ def _fit(
 def _whole(request: Request, progress: Callable[[Progress], None]) -> Whole:
     from nasdip_engine.tiled import Whole
 
-    alive = Progress(iteration=0, of=1, loss=None, held_out_psnr=None, preview=None)
-    return Whole.of(request, read=_read_frame, write=_write, alive=lambda: progress(alive))
+    sign = Progress(iteration=0, of=1, loss=None, held_out_psnr=None, preview=None)
+    return Whole.of(request, read=_read_frame, write=_write, alive=lambda: progress(sign))
 
 
 def _baseline(request: Request, progress: Callable[[Progress], None]) -> dict[str, Any]:
@@ -374,8 +374,7 @@ def _hook_hits(hook: str, fault: str, phenotype: Phenotype) -> bool:
 
 
 def _read_frame(asked: Request | Part) -> tuple[Pixels, NDArray[np.bool_] | None]:
-    pixels = read_frame(Path(asked.picture))
-    return pixels, None if asked.mask is None else read_frame_mask(Path(asked.mask))
+    return read_frame(Path(asked.picture)), None if asked.mask is None else read_frame_mask(Path(asked.mask))
 
 
 def _preview(pixels: Pixels) -> str:
