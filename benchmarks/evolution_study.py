@@ -43,7 +43,7 @@ def _question(case: Case, settings: SearchSettings, seed: int) -> Question:
         asked,
         settings=settings,
         seeds=Seeds.from_seed(seed),
-        search=search_frame(asked.final, asked.task, settings),
+        search=search_frame(asked.final[0], asked.task, settings),
     )
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.pictures import Case, astronaut_noise, chelsea_strokes, coffee_small
-from nasdip_engine.framing import final_frame, search_frame
+from nasdip_engine.framing import final_frames, search_frame, searched_frame
 from nasdip_engine.genome.genome import Genome
 from nasdip_engine.genome.phenotype import Phenotype
 from nasdip_engine.genome.starters import starters
@@ -31,7 +31,7 @@ def question(case: Case, **overrides: Any) -> Question:
     """The case as the command line would ask it, with some settings changed."""
     task = Task(TaskKind(case.task), case.factor)
     settings = settings_for("preview", task, {"cost_cap": 0, **overrides})
-    final = final_frame(case.observation, case.mask, task)
+    final = final_frames(case.observation, case.mask, task)
     return Question(
         upload=case.observation,
         form=Form(),
@@ -41,7 +41,7 @@ def question(case: Case, **overrides: Any) -> Question:
         seeds=Seeds.from_seed(0),
         notes=(),
         final=final,
-        search=search_frame(final, task, settings),
+        search=search_frame(searched_frame(case.observation, final), task, settings),
     )
 
 

@@ -14,7 +14,7 @@ from PIL import Image
 from gpu_worker.opening import read_known, read_pixels
 from nasdip_engine.bit_depth import Samples, at_depth, quantised
 from nasdip_engine.evaluation import pixel_digest
-from nasdip_engine.framing import Frame, paste
+from nasdip_engine.framing import Frame, paste, paste_whole
 from nasdip_engine.picture import Form, encode_png, read_png
 from nasdip_engine.task import Task
 from webapp.architectures import discovery
@@ -22,7 +22,15 @@ from webapp.restorations import files, finals, generations
 from webapp.restorations.leases import Lease
 from webapp.restorations.states import ItemKind
 
-__all__ = ["clear", "conclude", "evaluator_request", "keep_files", "preview_of", "record_discoveries"]
+__all__ = [
+    "clear",
+    "conclude",
+    "drop_unused",
+    "evaluator_request",
+    "keep_files",
+    "preview_of",
+    "record_discoveries",
+]
 
 PREVIEW_SIDE = 256
 _unreadable: set[UUID] = set()
@@ -102,6 +110,14 @@ def record_discoveries() -> None:
             _unreadable.add(job.pk)
 
 
+def drop_unused() -> int:
+    """Delete the float pictures of jobs that were cancelled or failed; returns how many."""
+    unused = finals.unused_arrays()
+    for job_id, digests in unused.items():
+        files.drop(job_id, digests)
+    return sum(map(len, unused.values()))
+
+
 def clear(lease: Lease) -> None:
     """Take away what the evaluator wrote for this lease."""
     if lease.kind is not ItemKind.OPEN and lease.request["output"]:
@@ -109,13 +125,15 @@ def clear(lease: Lease) -> None:
 
 
 def _whole(lease: Lease, output: str) -> tuple[Samples, Form]:
-    """The whole picture, (H, W, 3) of the result's depth, from the restored frame; and what it keeps of the upload."""
+    """The whole picture, (H, W, 3) of the result's depth, from the restored frame or frames; and what it keeps of the upload."""
     asked = lease.request["paste"]
-    restored = read_pixels(output)
     upload = read_png(Path(asked["upload"]))
     form = upload.form()
     keeps_known = Task.from_json(lease.request["task"]).keeps_known
     known = read_known(asked["upload_mask"]) if keeps_known else None
     described = asked["frame"]
+    if described is None:  # it was put together from several frames already
+        return form.finished(paste_whole(upload.pixels, known, np.load(output, allow_pickle=False))), form
+    restored = read_pixels(output)
     frame = Frame(read_pixels(lease.request["picture"]), None, tuple(described["box"]), described["scale"])
     return form.finished(paste(upload.pixels, known, frame, restored)), form

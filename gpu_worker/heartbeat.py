@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import secrets
+import shutil
 import threading
 import time
 from pathlib import Path
@@ -18,7 +19,7 @@ from django.db import Error as DatabaseError
 from django.db import connections
 
 from gpu_worker.batch import Service
-from gpu_worker.finishing import record_discoveries
+from gpu_worker.finishing import drop_unused, record_discoveries
 from webapp.pictures import storage
 from webapp.restorations import files, leases, turns, workers
 
@@ -112,6 +113,9 @@ def tidy() -> None:
     gone = files.delete_forgotten(OLD_SECONDS)
     if gone:
         logger.info("%d files that nothing referred to are deleted", gone)
+    unused = drop_unused()
+    if unused:
+        logger.info("%d float pictures of jobs without a result are deleted", unused)
     _clear_scratch(storage.scratch(""))
 
 
@@ -119,5 +123,9 @@ def _clear_scratch(folder: Path) -> None:
     """Files of workers that were killed while they wrote."""
     old = time.time() - OLD_SECONDS
     for file in folder.iterdir():
-        if file.is_file() and file.stat().st_mtime < old:
+        if file.stat().st_mtime >= old:
+            continue
+        if file.is_dir():
+            shutil.rmtree(file, ignore_errors=True)
+        else:
             file.unlink(missing_ok=True)

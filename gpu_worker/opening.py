@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nasdip_engine.bit_depth import Samples, raw_bytes
-from nasdip_engine.framing import Frame, final_frame, search_frame
+from nasdip_engine.framing import Frame, final_frames, search_frame, searched_frame
 from nasdip_engine.picture import encode_mask, encode_png, read_png
 from nasdip_engine.search.settings import SearchSettings
 from nasdip_engine.task import Task
@@ -29,10 +29,16 @@ def make_frames(lease: Lease) -> dict[str, Any]:
     upload = read_png(Path(request["upload"]))
     known = read_known(request["upload_mask"]) if request["upload_mask"] else None
     task = Task.from_json(request["task"])
-    final = final_frame(upload.pixels, known, task)
-    search = search_frame(final, task, SearchSettings.from_json(request["settings"]))
+    settings = SearchSettings.from_json(request["settings"])
+    final = final_frames(upload.pixels, known, task, settings.tile)
+    search = search_frame(searched_frame(upload.pixels, final), task, settings)
+    stored = [_stored(lease, frame) for frame in final]
     return {
-        "final": _stored(lease, final),
+        **(
+            {"final": stored[0]}
+            if len(stored) == 1
+            else {"final": _whole(request, upload.pixels), "tiles": stored}
+        ),
         "search": _stored(lease, search),
         "key": search.digest,
         "input_sha256": hashlib.sha256(raw_bytes(upload.pixels)).hexdigest(),
@@ -51,6 +57,20 @@ def read_pixels(path: str) -> Samples:
 def read_known(path: str) -> NDArray[np.bool_]:
     """A mask that this site encoded itself: bool (h, w), True = known."""
     return read_png(Path(path)).pixels[..., 0] >= 128
+
+
+def _whole(request: dict[str, Any], pixels: Samples) -> dict[str, Any]:
+    """A picture that is fitted in several frames: its files are the upload's."""
+    height, width = pixels.shape[:2]
+    mask = request["upload_mask"]
+    return {
+        "width": width,
+        "height": height,
+        "box": [0, 0, width, height],
+        "scale": 1.0,
+        "picture": Path(request["upload"]).name,
+        "mask": None if mask is None else Path(mask).name,
+    }
 
 
 def _stored(lease: Lease, frame: Frame) -> dict[str, Any]:

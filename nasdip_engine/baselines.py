@@ -57,14 +57,20 @@ _Fill = Callable[[FloatArray, NDArray[np.bool_]], FloatArray]
 _Method = Callable[[FloatArray, NDArray[np.bool_], Degradation], FloatArray]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Baseline:
-    """picture: uint8 or uint16 (H, W, 3), from every observation.  held_out_psnr: in dB, of one made without the held-out
-    ones; None where nothing is held out."""
+    """picture: uint8 or uint16 (H, W, 3), from every observation; array: the same in [0, 1], before rounding.
+
+    held_out_psnr: in dB, of one made without the held-out observations; error: mean squared, of that one; held_out:
+    how many they are.  None and 0 where nothing is held out.
+    """
 
     method: str
     picture: Samples
+    array: FloatArray
     held_out_psnr: float | None
+    error: float
+    held_out: int
 
 
 def baseline_method(task: Task, to_fill: int) -> str:
@@ -116,11 +122,12 @@ def baseline(
     shown = restore(observed, ~degradation.known.numpy(), degradation)
     alive()
     if not held_out.any():
-        return Baseline(method, degradation.compose(shown), None)
+        return Baseline(method, degradation.compose(shown, bit_depth), shown, None, 0.0, 0)
     scored = restore(observed, hidden, degradation)
     alive()
     error = held_out_error(degradation, scored, held_out)
-    return Baseline(method, degradation.compose(shown, bit_depth), held_out_psnr(error))
+    count = int(held_out.sum())
+    return Baseline(method, degradation.compose(shown, bit_depth), shown, held_out_psnr(error), error, count)
 
 
 def fill_from_neighbours(observed: FloatArray, hidden: NDArray[np.bool_]) -> FloatArray:

@@ -98,6 +98,17 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
         help="threads of an evaluation, 1 to 64 (default 1); another number gives other bits",
     )
     parser.add_argument("--precision", help="fp32 (default) or, where the device computes in it, bf16")
+    parser.add_argument(
+        "--tile",
+        type=int,
+        help="a picture of more pixels a side is fitted in overlapping tiles of at most so many, 64 to 1024 "
+        "(default 512; enlarged tiles have twice that)",
+    )
+    parser.add_argument(
+        "--tile-finalists",
+        type=int,
+        help="so many of the best networks fit every tile, 1 to 4 (default 1; each takes as long as the first)",
+    )
 
 
 def _noises() -> str:

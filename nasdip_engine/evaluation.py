@@ -11,140 +11,36 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nasdip_engine.bit_depth import DEPTHS, Samples, bits_of, raw_bytes
-from nasdip_engine.errors import DivergedError, InvalidPhenotype, MaskError, SettingsError
-from nasdip_engine.frame_files import preview_of, read_rgb, write_png, write_whole
+from nasdip_engine.bit_depth import Samples, bits_of, raw_bytes
+from nasdip_engine.errors import DivergedError, InvalidPhenotype
+from nasdip_engine.finals import Part
+from nasdip_engine.frame_files import preview_of, write_png, write_whole
 from nasdip_engine.genome.cost import cost
 from nasdip_engine.genome.genome import Genome
 from nasdip_engine.genome.phenotype import Phenotype
 from nasdip_engine.outcome import without_fitness
-from nasdip_engine.picture import read_png
-from nasdip_engine.search.settings import SearchSettings
+from nasdip_engine.picture import read_frame, read_frame_mask
+from nasdip_engine.request import Kind, Progress, Request
 from nasdip_engine.seeding import generator
-from nasdip_engine.task import Task
+from nasdip_engine.tiling import bands
 
 if TYPE_CHECKING:
     from nasdip_engine.restoration.degradation import Degradation
     from nasdip_engine.restoration.fit import Fit, Step
     from nasdip_engine.restoration.true_error import TrueError
+    from nasdip_engine.tiled import Whole
 
 __all__ = ["Kind", "Progress", "Request", "evaluate", "pixel_digest"]
 
 Pixels = Samples
 
 _PREVIEW_SECONDS = 1.0  # wall time between previews; nothing else here looks at a clock but `seconds`
-
-
-class Kind(StrEnum):
-    """EVALUATE a search fit, FINISH a final fit, BASELINE a training-free reference, COMBINE final fits."""
-
-    EVALUATE = "evaluate"
-    FINISH = "finish"
-    BASELINE = "baseline"
-    COMBINE = "combine"
-
-
-class Progress(TypedDict):
-    """Sent once an iteration: the heartbeat. loss is null where nothing is trained; held_out_psnr is the last
-    one looked at, in dB; preview is a PNG in base64, 256 px at most, about once a second, else null."""
-
-    iteration: int
-    of: int
-    loss: float | None
-    held_out_psnr: float | None
-    preview: str | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
-    """What to compute. Paths are of PNG files; picture is the frame to fit, mask grey >= 128 = known.
-
-    output: where the float32 .npy (H, W, 3) of a fit goes (EVALUATE only if given), or the PNG of BASELINE
-    and COMBINE.  inputs, genomes: COMBINE's .npy files and the networks that made them.  method: BASELINE's,
-    the task's own if None.  bit_depth: of that PNG, the frame's own if None.  reference: EVALUATE and FINISH, a clean
-    picture of the output's size: the outcome then has `true`, the PSNR against it by iteration, and is otherwise the same
-    to the bit.  hook: a fault to inject, for tests of the guard.
-    """
-
-    kind: Kind
-    task: Task
-    settings: SearchSettings
-    evaluation_seed: int
-    picture: str
-    mask: str | None = None
-    genome: str | None = None
-    output: str | None = None
-    method: str | None = None
-    inputs: tuple[str, ...] = ()
-    genomes: tuple[str, ...] = ()
-    bit_depth: int | None = None
-    reference: str | None = None
-    hook: str | None = None
-
-    def __post_init__(self) -> None:
-        needed = {
-            Kind.EVALUATE: ("genome",),
-            Kind.FINISH: ("genome", "output"),
-            Kind.BASELINE: ("output",),
-            Kind.COMBINE: ("inputs", "genomes", "output"),
-        }
-        for name in needed[self.kind]:
-            if not getattr(self, name):
-                raise SettingsError(f"a request to {self.kind} needs {name}", field=name)
-        if self.bit_depth not in (None, *DEPTHS):
-            raise SettingsError(f"bit_depth is {self.bit_depth!r}; allowed are 8 and 16", field="bit_depth")
-
-    def to_json(self) -> dict[str, Any]:
-        return {
-            "kind": self.kind.value,
-            "task": self.task.to_json(),
-            "settings": self.settings.to_json(),
-            "evaluation_seed": self.evaluation_seed,
-            "picture": self.picture,
-            "mask": self.mask,
-            "genome": self.genome,
-            "output": self.output,
-            "method": self.method,
-            "inputs": list(self.inputs),
-            "genomes": list(self.genomes),
-            "bit_depth": self.bit_depth,
-            "reference": self.reference,
-            "hook": self.hook,
-        }
-
-    @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> Request:
-        """Optional fields may be missing. Raises SettingsError for an unknown or incomplete request."""
-        try:
-            kind = Kind(value.get("kind", ""))
-        except ValueError:
-            raise SettingsError(
-                f"kind is {value.get('kind')!r}; allowed are {', '.join(Kind)}", field="kind"
-            ) from None
-        return cls(
-            kind=kind,
-            task=Task.from_json(value["task"]),
-            settings=SearchSettings.from_json(value["settings"]),
-            evaluation_seed=value["evaluation_seed"],
-            picture=value["picture"],
-            mask=value.get("mask"),
-            genome=value.get("genome"),
-            output=value.get("output"),
-            method=value.get("method"),
-            inputs=tuple(value.get("inputs") or ()),
-            genomes=tuple(value.get("genomes") or ()),
-            bit_depth=value.get("bit_depth"),
-            reference=value.get("reference"),
-            hook=value.get("hook"),
-        )
 
 
 def evaluate(request: Request | Mapping[str, Any], progress: Callable[[Progress], None]) -> dict[str, Any]:
@@ -171,7 +67,10 @@ def pixel_digest(pixels: Pixels) -> str:
     height, width, channels = pixels.shape
     bits = bits_of(pixels)
     shape = f"{height}x{width}x{channels}" + ("" if bits == 8 else f"x{bits}bit")
-    return hashlib.sha256(f"{shape}:".encode() + raw_bytes(pixels)).hexdigest()
+    digest = hashlib.sha256(f"{shape}:".encode())
+    for first, end in bands(height, width):  # no second copy of a large picture
+        digest.update(raw_bytes(pixels[first:end]))
+    return digest.hexdigest()
 
 
 def _fit_genome(request: Request, progress: Callable[[Progress], None]) -> dict[str, Any]:
@@ -226,7 +125,7 @@ def _truth(request: Request, degradation: Degradation, iterations: int) -> TrueE
         return None
     from nasdip_engine.restoration.true_error import TrueError
 
-    clean = read_rgb(request.reference)
+    clean = read_frame(Path(request.reference))
     return TrueError(clean, pixel_digest(clean), degradation, iterations)
 
 
@@ -278,9 +177,19 @@ def _fit(
     )
 
 
+def _whole(request: Request, progress: Callable[[Progress], None]) -> Whole:
+    from nasdip_engine.tiled import Whole
+
+    sign = Progress(iteration=0, of=1, loss=None, held_out_psnr=None, preview=None)
+    return Whole.of(request, read=_read_frame, write=write_whole, alive=lambda: progress(sign))
+
+
 def _baseline(request: Request, progress: Callable[[Progress], None]) -> dict[str, Any]:
     from nasdip_engine.baselines import baseline
+    from nasdip_engine.tiled import baseline_parts
 
+    if request.parts:
+        return baseline_parts(_whole(request, progress), request.method)
     pixels, mask = _read_frame(request)
     made = baseline(
         request.task,
@@ -300,6 +209,10 @@ def _combine(request: Request, progress: Callable[[Progress], None]) -> dict[str
     from nasdip_engine.restoration.final import combine_finals
     from nasdip_engine.restoration.noise_level import noise_record
 
+    if request.parts:
+        from nasdip_engine.tiled import combine_parts
+
+        return combine_parts(_whole(request, progress))
     pixels, mask = _read_frame(request)
     arrays = [np.load(path, allow_pickle=False) for path in request.inputs]
     progress(Progress(iteration=0, of=1, loss=None, held_out_psnr=None, preview=None))
@@ -377,12 +290,5 @@ def _hook_hits(hook: str, fault: str, phenotype: Phenotype) -> bool:
     return name == fault and phenotype.digest.startswith(prefix)
 
 
-def _read_frame(request: Request) -> tuple[Pixels, NDArray[np.bool_] | None]:
-    """The frame, which the product itself wrote as a PNG of 8 or 16 bits, and its mask."""
-    pixels = read_rgb(request.picture)
-    if request.mask is None:
-        return pixels, None
-    mask = read_png(Path(request.mask))
-    if not mask.grey or mask.bit_depth != 8:
-        raise MaskError(f"{Path(request.mask).name} is not grey of 8 bits, as a frame's mask is")
-    return pixels, mask.pixels[..., 0] >= 128
+def _read_frame(asked: Request | Part) -> tuple[Pixels, NDArray[np.bool_] | None]:
+    return read_frame(Path(asked.picture)), None if asked.mask is None else read_frame_mask(Path(asked.mask))

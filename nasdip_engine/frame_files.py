@@ -1,4 +1,4 @@
-"""The files between an evaluation and who asked for it: frames that come in, results and previews that go out."""
+"""The files that an evaluation hands to who asked for it: results, whole or not at all, and previews."""
 
 from __future__ import annotations
 
@@ -11,21 +11,11 @@ from pathlib import Path
 from PIL import Image
 
 from nasdip_engine.bit_depth import Samples
-from nasdip_engine.errors import PictureError
-from nasdip_engine.picture import encode_png, read_png
+from nasdip_engine.picture import encode_png
 
-__all__ = ["preview_of", "read_rgb", "write_png", "write_whole"]
+__all__ = ["preview_of", "write_png", "write_whole"]
 
 _PREVIEW_SIDE = 256
-
-
-def read_rgb(path: str) -> Samples:
-    """(h, w, 3) of either depth.  Raises PictureError for a PNG that is grey or has alpha, OSError for no file."""
-    frame = read_png(Path(path))
-    if frame.grey or frame.alpha is not None:
-        kind = "grey" if frame.grey else "RGB with alpha"
-        raise PictureError(f"{Path(path).name} is {kind}; a frame is an RGB PNG of 8 or 16 bits")
-    return frame.pixels
 
 
 def preview_of(pixels: Samples) -> str:

@@ -1,13 +1,15 @@
-"""Which pixels a network sees: the frame of the final fit, the smaller one of the search, and the way back.
+"""Which pixels a network sees: the frames of the final fit, the smaller one of the search, and the way back.
 
-The paper fits whole pictures.  Up to 512 pixels a side so does the final fit here; in-painting a larger
-picture fits the surroundings of its hole and puts back the hole only.  The search works on a crop.  NumPy
-and Pillow alone; of 8 bits integer arithmetic only: the same frame on every machine.
+The paper fits whole pictures.  Up to `tile` pixels a side (512 by default) so does the final fit here; a larger
+picture is fitted in several frames.  Removing noise and enlarging take overlapping tiles (`tiling`); filling holes
+takes windows around them (`windows`) and puts back the holes only.  The search works on a crop.  NumPy, SciPy's
+integer labels and Pillow; of 8 bits integer arithmetic only: the same frames on every machine.
 """
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -18,37 +20,36 @@ from PIL import Image
 
 from nasdip_engine.bit_depth import Samples, at_depth, bits_of, quantised, raw_bytes
 from nasdip_engine.errors import MaskError, PictureError
-from nasdip_engine.search.settings import SearchSettings
+from nasdip_engine.search.settings import TILE, SearchSettings
 from nasdip_engine.task import BLOCK, CORRELATED, Task, TaskKind
+from nasdip_engine.tiling import LARGEST_RESULT_PIXELS, Box, tile_boxes
+from nasdip_engine.windows import Window, bounds_of, centred, windows_around_holes
 
 __all__ = [
-    "LARGEST_RESULT",
-    "LARGEST_SIDE",
+    "LARGEST_RESULT_PIXELS",
     "SMALLEST_SIDE",
     "Box",
     "Frame",
-    "final_frame",
+    "Window",
+    "final_frames",
+    "final_windows",
     "paste",
+    "paste_whole",
     "reference_frame",
     "resized",
     "search_frame",
+    "searched_frame",
 ]
 
-LARGEST_SIDE = 512
-"""Largest side in pixels of a picture that is fitted whole."""
-LARGEST_RESULT = 2048
-"""Largest side in pixels of an enlarged result."""
 SMALLEST_SIDE = 32
 """Smallest side in pixels of an output; deeper networks leave nothing of less."""
 
-_LEAST_MARGIN = 32  # pixels of context on each side of a hole, at least; a quarter of the hole otherwise
+_LARGEST_WHOLE = 4  # a result of up to so many tiles a side is fitted whole: 2048 pixels of 512
 _MOST_HOLE = 0.5  # a search crop with more hole than this says too little about a network
 _ENOUGH_HOLE = 0.25  # and beyond this share more hole says no more
 
 Pixels = Samples
 Mask = NDArray[np.bool_]
-Box = tuple[int, int, int, int]
-"""(x, y, width, height) in pixels of the upload."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,54 +94,76 @@ class Frame:
         }
 
 
-def final_frame(picture: Pixels, mask: Mask | None, task: Task) -> Frame:
-    """The frame of the final fit.
+def final_windows(
+    height: int, width: int, mask: Mask | None, task: Task, tile: int = TILE
+) -> tuple[Window, ...]:
+    """The parts of a picture of height x width pixels that the final fit takes one by one; often one, the whole.
 
-    picture: uint8 or uint16 (h, w, 3); for UPSCALE the small one.  mask: bool (h, w), True = known; INPAINT only.
-    Raises PictureError for sizes that this release does not restore, MaskError for a mask without hole.
+    mask: bool (height, width), True = known; INPAINT only.  tile: as in the settings.  Raises PictureError for
+    sizes that are not restored, MaskError for a mask without hole.
     """
-    height, width = picture.shape[:2]
-    _check_mask(picture, mask, task)
+    _check_mask(height, width, mask, task)
     _check_small(height * task.factor, width * task.factor, "gives a result of" if task.factor > 1 else "has")
-    if max(height, width) > LARGEST_SIDE:
-        if mask is None:
-            raise PictureError(
-                f"this picture has {width} x {height} pixels; pictures over {LARGEST_SIDE} pixels a side can "
-                "only have holes filled: removing their noise and enlarging them come with the next release"
-            )
-        if not task.keeps_known:
-            raise PictureError(
-                f"this picture has {width} x {height} pixels and its noise is to be removed with the hole; over "
-                f"{LARGEST_SIDE} pixels a side only the hole can be filled: choose noise none, or a smaller picture",
-                field="noise",
-            )
-        return _surroundings(picture, mask)
+    _check_large(height, width, task.factor)
     if task.noise == CORRELATED and min(height, width) < 2 * BLOCK:
         raise PictureError(
             f"the picture has {width} x {height} pixels; with correlated noise each side must be at least {2 * BLOCK}, "
             f"two blocks of {BLOCK}: choose noise none, or a larger picture",
             field="noise",
         )
-    if max(height, width) * task.factor > LARGEST_RESULT:
+    longest = max(height, width)
+    if longest <= tile and longest * task.factor <= _LARGEST_WHOLE * tile:
+        return (Window((0, 0, width, height), (height, width)),)
+    if mask is None:
+        boxes = tile_boxes(height, width, task.factor, tile)
+        if task.noise == CORRELATED:  # a block of a tile is a block of JPEG's: it begins on the upload's grid
+            boxes = [(x - x % BLOCK, y - y % BLOCK, w + x % BLOCK, h + y % BLOCK) for x, y, w, h in boxes]
+        return tuple(Window(box, (box[3], box[2])) for box in boxes)
+    if not task.keeps_known:
         raise PictureError(
-            f"enlarging {width} x {height} pixels {task.factor} times gives {width * task.factor} x "
-            f"{height * task.factor}; over {LARGEST_RESULT} pixels a side comes with the next release; "
-            "take a smaller factor or a smaller picture"
+            f"this picture has {width} x {height} pixels and its noise is to be removed with the hole; over "
+            f"{tile} pixels a side only the hole can be filled: choose noise none, or a smaller picture",
+            field="noise",
         )
-    return Frame(picture, mask, (0, 0, width, height))
+    windows = windows_around_holes(mask, tile)
+    for window in windows:
+        _check_small(*window.size, f"must be reduced to {tile} pixels around the hole and then has")
+    return windows
 
 
-def _check_mask(picture: Pixels, mask: Mask | None, task: Task) -> None:
+def final_frames(picture: Pixels, mask: Mask | None, task: Task, tile: int = TILE) -> tuple[Frame, ...]:
+    """The frames of the final fit, one for each of `final_windows`.
+
+    picture: uint8 or uint16 (h, w, 3); for UPSCALE the small one.  mask: bool (h, w), True = known; INPAINT only.
+    Raises PictureError for sizes that are not restored, MaskError for a mask without hole, or where around a hole
+    nothing known is left.
+    """
+    height, width = picture.shape[:2]
+    windows = final_windows(height, width, mask, task, tile)
+    return tuple(_frame(picture, mask, window) for window in windows)
+
+
+def searched_frame(picture: Pixels, frames: Sequence[Frame]) -> Frame:
+    """The frame that the search's crop is taken from: the only one, the one with most hole, or the whole picture."""
+    if len(frames) == 1:
+        return frames[0]
+    if frames[0].mask is None:
+        height, width = picture.shape[:2]
+        return Frame(picture, None, (0, 0, width, height))
+    return max(frames, key=lambda frame: 0 if frame.mask is None else int((~frame.mask).sum()))
+
+
+def _check_mask(height: int, width: int, mask: Mask | None, task: Task) -> None:
     if task.kind is not TaskKind.INPAINT:
         if mask is not None:
             raise MaskError(f"a mask was given, but only {TaskKind.INPAINT} takes one", field="mask")
         return
     if mask is None:
         raise MaskError(f"{TaskKind.INPAINT} needs a mask that says what is to be filled", field="mask")
-    if mask.shape != picture.shape[:2]:
+    if mask.shape != (height, width):
         raise MaskError(
             f"the mask has {mask.shape[1]} x {mask.shape[0]} pixels, "
-            f"the picture {picture.shape[1]} x {picture.shape[0]}; they must be equal",
+            f"the picture {width} x {height}; they must be equal",
             field="mask",
         )
     if mask.all() or not mask.any():
@@ -155,18 +178,16 @@ def _check_small(height: int, width: int, verb: str) -> None:
         )
 
 
-def _bounds(hole: NDArray[np.bool_]) -> Box:
-    rows, columns = np.flatnonzero(hole.any(axis=1)), np.flatnonzero(hole.any(axis=0))
-    top, left = int(rows[0]), int(columns[0])
-    return left, top, int(columns[-1]) - left + 1, int(rows[-1]) - top + 1
-
-
-def _centred(box: Box, width: int, height: int, whole: tuple[int, int]) -> Box:
-    """The window of width x height nearest to the box's centre that lies in a picture of (rows, columns)."""
-    left, top, box_width, box_height = box
-    x = min(max(left + (box_width - width) // 2, 0), whole[1] - width)
-    y = min(max(top + (box_height - height) // 2, 0), whole[0] - height)
-    return x, y, width, height
+def _check_large(height: int, width: int, factor: int) -> None:
+    pixels = height * width * factor**2
+    if pixels > LARGEST_RESULT_PIXELS:
+        made = (
+            f"enlarging {width} x {height} pixels {factor} times gives" if factor > 1 else "this picture has"
+        )
+        raise PictureError(
+            f"{made} {width * factor} x {height * factor}, {pixels / 1e6:.1f} megapixels; a result has up to "
+            f"{LARGEST_RESULT_PIXELS // 10**6}: take a smaller {'factor or a smaller ' if factor > 1 else ''}picture"
+        )
 
 
 def _cut(array: NDArray[Any], box: Box) -> NDArray[Any]:
@@ -174,31 +195,26 @@ def _cut(array: NDArray[Any], box: Box) -> NDArray[Any]:
     return np.ascontiguousarray(array[y : y + height, x : x + width])
 
 
-def _surroundings(picture: Pixels, mask: Mask) -> Frame:
-    """The hole with its context in a window of up to 512 pixels, a larger window reduced to that."""
-    rows, columns = mask.shape
-    hole = _bounds(~mask)
-    needed = [length + 2 * max(_LEAST_MARGIN, length // 4) for length in hole[2:]]
-    side = max(LARGEST_SIDE, min(needed[0], columns), min(needed[1], rows))
-    box = _centred(hole, min(columns, side), min(rows, side), (rows, columns))
-    cut, known = _cut(picture, box), _cut(mask, box)
-    longest = max(box[2:])
-    if longest <= LARGEST_SIDE:
-        return _with_known_pixels(Frame(cut, known, box))
-    scale = LARGEST_SIDE / longest
-    width, height = (max(1, round(length * scale)) for length in box[2:])
-    _check_small(height, width, f"must be reduced to {LARGEST_SIDE} pixels around the hole and then has")
+def _frame(picture: Pixels, mask: Mask | None, window: Window) -> Frame:
+    cut = _cut(picture, window.box)
+    if mask is None:
+        return Frame(cut, None, window.box)
+    known = _cut(mask, window.box)
+    if window.scale == 1.0:
+        return _with_known_pixels(Frame(cut, known, window.box))
+    height, width = window.size
     small = resized(cut, width, height, Image.Resampling.BOX)
     # A reduced pixel is known where no hole pixel went into it: what lies in the hole never leaks out of it.
     white = Image.fromarray(known.astype(np.uint8) * np.uint8(255))
     share = white.resize((width, height), Image.Resampling.BOX)
-    return _with_known_pixels(Frame(small, np.asarray(share) == 255, box, scale))
+    frame = Frame(small, np.asarray(share) == 255, window.box, window.scale)
+    return _with_known_pixels(frame)
 
 
 def _with_known_pixels(frame: Frame) -> Frame:
     if frame.mask is None or not frame.mask.any():
         raise MaskError(
-            f"around the hole no pixel is left that is known once it is reduced to {LARGEST_SIDE} pixels; "
+            f"around the hole no pixel is left that is known once it is reduced to {max(frame.size)} pixels; "
             "make the hole smaller",
             field="mask",
         )
@@ -232,39 +248,53 @@ def _on_grid(box: Box, frame: Box) -> Box:
     return max(0, x - (frame[0] + x) % BLOCK), max(0, y - (frame[1] + y) % BLOCK), width, height
 
 
-def _integral(values: NDArray[Any]) -> NDArray[np.int64]:
-    """Sums over all rectangles from the corner, so that four entries give the sum over any window."""
-    padded = np.pad(values.astype(np.int64), ((1, 0), (1, 0)))
-    return padded.cumsum(axis=0).cumsum(axis=1)
-
-
 def _best_window(frame: Frame, height: int, width: int) -> Box:
     rows, columns = frame.size
-    known = np.ones((rows, columns), np.bool_) if frame.mask is None else frame.mask
-    grey = np.where(known, frame.picture.astype(np.int64).sum(axis=2), 0)
-    hole, total, squared = (_integral(values) for values in (~known, grey, grey**2))
-
-    def score(box: Box) -> tuple[bool, int, int]:
-        x, y, w, h = box
-        hole_here, sum_here, squared_here = (
-            int(table[y + h, x + w] - table[y, x + w] - table[y + h, x] + table[y, x])
-            for table in (hole, total, squared)
-        )
-        seen = w * h - hole_here
-        useful = seen > 0 and hole_here <= _MOST_HOLE * w * h
-        # Enough hole counts first, then variety; a window of mostly hole only where there is no other.
-        wanted = min(hole_here, int(_ENOUGH_HOLE * w * h)) if useful else -hole_here
-        return useful, wanted, (squared_here * seen - sum_here**2) // max(1, seen * seen)
-
     if frame.mask is not None:
-        bounds = _bounds(~frame.mask)
-        centred = _centred(bounds, width, height, frame.size)
-        if bounds[2] <= width and bounds[3] <= height and score(centred)[0]:
-            return centred
+        bounds = bounds_of(~frame.mask)
+        in_the_middle = centred(bounds, width, height, frame.size)
+        if bounds[2] <= width and bounds[3] <= height and _scores(frame, in_the_middle)[0][0]:
+            return in_the_middle
     step = max(1, min(height, width) // 8)
-    tops = [*range(0, rows - height, step), rows - height]
-    lefts = [*range(0, columns - width, step), columns - width]
-    return max(((left, top, width, height) for top in tops for left in lefts), key=score)
+    best: tuple[tuple[bool, int, int], Box] | None = None
+    for top in [*range(0, rows - height, step), rows - height]:
+        lefts = [*range(0, columns - width, step), columns - width]
+        scores = _scores(frame, (0, top, columns, height), width, lefts)
+        score, left = max(zip(scores, lefts, strict=True), key=lambda scored: scored[0])
+        if best is None or score > best[0]:
+            best = score, (left, top, width, height)
+    if best is None:
+        raise ValueError(f"no window of {width} x {height} lies in {columns} x {rows}")
+    return best[1]
+
+
+def _scores(
+    frame: Frame, band: Box, width: int | None = None, lefts: Sequence[int] = (0,)
+) -> list[tuple[bool, int, int]]:
+    """How much the windows of `width` that begin at `lefts` of a band say about a network; exact whole numbers.
+
+    One band of rows at a time, so that a large picture needs no tables of its own size.
+    """
+    pixels = _cut(frame.picture, band).astype(np.int64).sum(axis=2)
+    known = np.ones(pixels.shape, np.bool_) if frame.mask is None else _cut(frame.mask, band)
+    grey = np.where(known, pixels, 0)
+    # Sums over all columns from the left, so that two entries give the sum over any window.
+    hole, total, squared = (
+        np.pad(values.sum(axis=0, dtype=np.int64), (1, 0)).cumsum() for values in (~known, grey, grey**2)
+    )
+    width = band[2] if width is None else width
+    area = width * band[3]
+    scores = []
+    for left in lefts:
+        hole_here, sum_here, squared_here = (
+            int(table[left + width] - table[left]) for table in (hole, total, squared)
+        )
+        seen = area - hole_here
+        useful = seen > 0 and hole_here <= _MOST_HOLE * area
+        # Enough hole counts first, then variety; a window of mostly hole only where there is no other.
+        wanted = min(hole_here, int(_ENOUGH_HOLE * area)) if useful else -hole_here
+        scores.append((useful, wanted, (squared_here * seen - sum_here**2) // max(1, seen * seen)))
+    return scores
 
 
 def paste(upload: Pixels, mask: Mask | None, frame: Frame, restored: Pixels) -> Pixels:
@@ -286,6 +316,12 @@ def paste(upload: Pixels, mask: Mask | None, frame: Frame, restored: Pixels) -> 
     hole = ~_cut(mask, frame.box)
     window[hole] = restored[hole]
     return result
+
+
+def paste_whole(upload: Pixels, mask: Mask | None, restored: Pixels) -> Pixels:
+    """The result where all frames were put together already: `restored` itself, or its holes in the upload."""
+    height, width = upload.shape[:2]
+    return paste(upload, mask, Frame(upload, None, (0, 0, width, height)), restored)
 
 
 def resized(pixels: Pixels, width: int, height: int, kernel: Image.Resampling) -> Pixels:

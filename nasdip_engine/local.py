@@ -1,238 +1,44 @@
 """Drives one search with evaluator processes on this machine: what `nasdip restore` does.
 
 The search itself is `search.search`, the same functions that the workers of the application drive; this module only
-turns populations into requests, runs as many at once as there are cores, and keeps what came back. The order in which
-evaluations end, their number at once and what failed in between change no result.
+turns populations into evaluations and final fits. The order in which evaluations end, their number at once and what
+failed in between change no result.
 """
 
 from __future__ import annotations
 
-import tempfile
 import time
-from collections.abc import Callable, Collection, Sequence
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from collections.abc import Collection, Mapping, Sequence
+from concurrent.futures import FIRST_EXCEPTION, Future, wait
+from itertools import product
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
-import psutil
-from numpy.typing import NDArray
 
 from nasdip_engine.bit_depth import Samples
-from nasdip_engine.devices import cores, fingerprint_for
-from nasdip_engine.devices import refusal as refusal_of_settings
-from nasdip_engine.errors import NasDipError, SettingsError
-from nasdip_engine.evaluation import Kind, Request, pixel_digest
-from nasdip_engine.framing import Frame, paste
+from nasdip_engine.evaluation import Kind, pixel_digest
+from nasdip_engine.finals import Part, final_key, final_record
+from nasdip_engine.framing import paste, paste_whole
 from nasdip_engine.genome.genome import Genome
-from nasdip_engine.guard import Fault, FaultKind, Host, Limits
-from nasdip_engine.liveness import heartbeat_limit
-from nasdip_engine.local_store import Reference, shelf_for
-from nasdip_engine.outcome import CRASHES_TO_POISON, without_fitness
-from nasdip_engine.picture import encode_mask, encode_png, read_png
-from nasdip_engine.question import Question
+from nasdip_engine.local_evaluations import CannotGoOn, LocalEvaluations
+from nasdip_engine.picture import encode_mask, read_png
 from nasdip_engine.search.history import Closed, Generation
 from nasdip_engine.search.search import (
-    EXCLUDED,
     Converged,
-    evaluation_key,
     first_generation,
     next_generation,
-    refusal,
 )
-from nasdip_engine.store import Shelf, Store
 
 __all__ = ["CannotGoOn", "LocalSearch"]
 
 Pixels = Samples
-Say = Callable[[str], None]
-OnProgress = Callable[[dict[str, Any]], None]
 
-_FAULTS_TO_GIVE_UP = 3  # anything else is the machine's; three times in a row it needs a person
-_MEMORY_SHARE = 0.8  # of this machine's memory, for all evaluations together
 _SAY_EVERY = 10.0  # seconds between two progress lines
 
 
-class CannotGoOn(NasDipError):
-    """The evaluator failed repeatedly; nothing was kept."""
-
-
-class LocalSearch:
+class LocalSearch(LocalEvaluations):
     """One question, from generation 0 to the restored picture. Use as a context manager: it holds a process."""
-
-    def __init__(
-        self,
-        asked: Question,
-        *,
-        workers: int | None = None,
-        say: Say = lambda _: None,
-        store: Store | None = None,
-        reference: Pixels | None = None,
-    ) -> None:
-        """workers: evaluations at once; by default as many as leave each its threads on a core of its own.
-
-        store: where outcomes of search fits are looked up and kept; they are the same to the bit without one.
-        reference: a clean picture (H, W, 3) of the result's size, for studies: each outcome then has `true`, the PSNR in
-        dB against it by iteration, which decides nothing.
-        Raises SettingsError where this machine has not what the settings ask for.
-        """
-        self.asked = asked
-        self._say = say
-        self._workers = workers or max(1, cores() // asked.settings.threads)
-        memory = int(psutil.virtual_memory().total * _MEMORY_SHARE / self._workers)
-        self._host = Host("evaluator", limits=Limits(memory_bytes=memory), device=asked.settings.device_class)
-        self._check_device()
-        self._folder = tempfile.TemporaryDirectory(prefix="nasdip-")
-        self._pool = ThreadPoolExecutor(self._workers, thread_name_prefix="evaluation")
-        self._stopping = False
-        self._began = time.monotonic()
-        self._last_line = self._began
-        self.outcomes: dict[str, dict[str, Any]] = {}
-        self.from_store: set[str] = set()
-        self._search_files = self._store(asked.search, "search")
-        self._final_files = self._store(asked.final, "final")
-        folder = Path(self._folder.name)
-        self._reference = None if reference is None else Reference.written(asked, reference, folder)
-        self._store_given = store
-        self._shelf: Shelf | None = None
-
-    def __enter__(self) -> Self:
-        if self._store_given:
-            self._shelf = shelf_for(self.asked, self._store_given, self.fingerprint, self._say)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stopping = True
-        self._pool.shutdown(cancel_futures=True)
-        self._host.close()
-        self._folder.cleanup()
-
-    def _check_device(self) -> None:
-        """Before anything is trained or written."""
-        try:
-            refused = refusal_of_settings(self.asked.settings, self._host.hello["abilities"])
-            if refused is not None:
-                raise SettingsError(refused[1], field=refused[0])
-        except BaseException:
-            self._host.close()
-            raise
-
-    @property
-    def fingerprint(self) -> dict[str, Any]:
-        return fingerprint_for(self._host.hello["fingerprint"], self.asked.settings.threads) or {}
-
-    def _store(self, frame: Frame, name: str) -> tuple[str, str | None]:
-        folder = Path(self._folder.name)
-        picture = folder / f"{name}.png"
-        picture.write_bytes(encode_png(frame.picture))
-        if frame.mask is None:
-            return str(picture), None
-        mask = folder / f"{name}-mask.png"
-        mask.write_bytes(encode_mask(frame.mask))
-        return str(picture), str(mask)
-
-    def _request(self, kind: Kind, **more: Any) -> Request:
-        picture, mask = self._search_files if kind is Kind.EVALUATE else self._final_files
-        return Request(
-            kind=kind, task=self.asked.task, settings=self.asked.settings,
-            evaluation_seed=self.asked.seeds.evaluation_seed, picture=picture, mask=mask,
-            bit_depth=self.asked.form.bit_depth, **more,
-        )  # fmt: skip
-
-    def key(self, genome_text: str) -> str:
-        """The key of a genome's outcome.  Raises InvalidPhenotype for a genome that describes no network."""
-        digest = Genome.parse(genome_text).phenotype().digest
-        return evaluation_key(
-            self.asked.search.digest, self.asked.task, self.asked.settings, self.asked.seeds, digest
-        )
-
-    def run(self, request: Request, on_progress: OnProgress | None = None) -> dict[str, Any]:
-        """One request to its outcome, with what may decide a fitness and what may not.
-
-        Raises CannotGoOn when the machine, not the genome, is at fault and repeating did not help.
-        """
-        crashes = faults = 0
-        while True:
-            answer = self._host.run(
-                request.to_json(),
-                on_progress=on_progress,
-                should_stop=lambda: self._stopping,
-                heartbeat_limit=self._heartbeat(request),
-            )
-            if not isinstance(answer, Fault):
-                return answer.value
-            if answer.kind is FaultKind.CANCELLED:
-                raise CannotGoOn("stopped")
-            crashes += answer.kind is FaultKind.CRASH
-            faults += answer.kind is not FaultKind.CRASH
-            if crashes >= CRASHES_TO_POISON and request.kind is Kind.EVALUATE:
-                return without_fitness(
-                    f"poisoned: {answer.detail}, {crashes} times, on {self.asked.settings.device_class}"
-                )
-            if faults + crashes >= _FAULTS_TO_GIVE_UP or answer.kind is FaultKind.ERROR:
-                what = f"the evaluator failed at {request.genome or request.kind}"
-                raise CannotGoOn(
-                    f"{what}: {answer.kind}: {answer.detail}; nothing was kept, run it again when the cause is gone"
-                )
-
-    def _heartbeat(self, request: Request) -> float:
-        frame = self.asked.search if request.kind is Kind.EVALUATE else self.asked.final
-        height, width = (side * self.asked.task.factor for side in frame.size)
-        return heartbeat_limit(request.genome, height, width, self.asked.settings.input_channels)
-
-    def refusal(self, genome_text: str) -> str | None:
-        """Why a genome is not trained: by the settings, or because the owner of a repeated run excluded it."""
-        reason = refusal(genome_text, self.asked.settings)
-        if reason is None and self.asked.excluded and self.key(genome_text) in self.asked.excluded:
-            return EXCLUDED
-        return reason
-
-    def evaluate(self, genome_text: str) -> dict[str, Any]:
-        """The outcome of one genome's search fit; refused ones have fitness 0 and the reason, untrained."""
-        reason = self.refusal(genome_text)
-        if reason is not None:
-            return without_fitness(reason)
-        key = self.key(genome_text)
-        if key not in self.outcomes:
-            against = self._reference.digest if self._reference else None
-            kept = self._shelf.find(key, against) if self._shelf else None
-            if kept is not None:
-                self.from_store.add(key)
-            self.outcomes[key] = kept or self._trained(key, genome_text)
-        return self.outcomes[key]
-
-    def _trained(self, key: str, genome_text: str) -> dict[str, Any]:
-        request = self._request(
-            Kind.EVALUATE,
-            genome=genome_text,
-            output=self._output(key),
-            reference=self._reference.path if self._reference else None,
-        )
-        outcome = self.run(request)
-        if self._shelf:
-            self._shelf.keep(key, genome_text, Genome.parse(genome_text).phenotype().digest, outcome)
-        return outcome
-
-    def evaluate_all(self, genomes: Sequence[str]) -> list[dict[str, Any]]:
-        """The outcomes of genomes in their order, several trained at once."""
-        return list(self._pool.map(self.evaluate, genomes))
-
-    def _output(self, key: str) -> str:
-        return str(Path(self._folder.name) / f"{key}.npy")
-
-    def output_of(self, genome_text: str) -> NDArray[np.float32] | None:
-        """The averaged output of a genome's search fit, float32 (H, W, 3) in [0, 1]; None where there is none."""
-        if self.evaluate(genome_text)["reason"] is not None:
-            return None
-        key = self.key(genome_text)
-        if key in self.from_store:
-            self._say(
-                "the store keeps outcomes and no pictures: this network is trained again for its picture"
-            )
-            self.outcomes[key] = self._trained(key, genome_text)
-            self.from_store.remove(key)
-        output: NDArray[np.float32] = np.load(self._output(key), allow_pickle=False)
-        return output
 
     def search(self) -> tuple[list[Closed], list[dict[str, Any]]]:
         """All generations, as the search needs them and as `run.json` tells them."""
@@ -294,88 +100,142 @@ class LocalSearch:
 
     def _left(self, closed: int) -> str:
         """Time left, from the iterations x pixels done so far: an estimate, and said so."""
-        settings, final = self.asked.settings, self.asked.final.size
+        settings, tiles = self.asked.settings, len(self.asked.final)
         per_generation = settings.population - settings.elites
         trained = len(self.outcomes) - len(self.from_store)
         if not trained:
             return ""
         remaining = max(0, (settings.generations - closed) * per_generation)
         crop = self.asked.search.size
-        ratio = (
-            (final[0] * final[1])
-            / (crop[0] * crop[1])
-            * settings.longest_final_fit
-            / settings.longest_search_fit
-        )
-        remaining_finals = ratio * -(-settings.finalists // self._workers) * self._workers
+        final = sum(frame.size[0] * frame.size[1] for frame in self.asked.final) / tiles
+        ratio = (final / (crop[0] * crop[1])) * settings.longest_final_fit / settings.longest_search_fit
+        remaining_finals = ratio * -(-settings.finals(tiles) * tiles // self._workers) * self._workers
         seconds = (time.monotonic() - self._began) / trained * (remaining + remaining_finals)
         return f", about {int(seconds) // 60}:{int(seconds) % 60:02d} left"
 
     def finish(self, networks: Sequence[str]) -> tuple[dict[str, Any], Pixels]:
         """Fit the networks at full size and take what the held-out observations prefer: one alone or the mean.
 
-        Returns the `final` part of `run.json` and the whole restored picture, (H, W, 3) of the asked depth.
+        A picture that is not fitted whole is fitted tile by tile.  Returns the `final` part of `run.json` and the
+        whole restored picture, (H, W, 3) of the asked depth.
         """
-        self._say(
-            f"final fit of {len(networks)} networks at {self.asked.final.size[1]} x {self.asked.final.size[0]} pixels"
+        frames = self.asked.final
+        height, width = self.asked.largest_final
+        where = (
+            f"{width} x {height} pixels"
+            if len(frames) == 1
+            else f"{len(frames)} tiles of {width} x {height} pixels"
         )
-        folder = Path(self._folder.name)
-        arrays = [folder / f"final-{number}.npy" for number in range(len(networks))]
-        futures = [
-            self._pool.submit(
-                self.run, self._request(Kind.FINISH, genome=genome, output=str(array)), self._tell_final
-            )
-            for genome, array in zip(networks, arrays, strict=True)
+        self._say(f"final fit of {len(networks)} network{'s' * (len(networks) > 1)} at {where}")
+        arrays: dict[tuple[int, str], str] = {}
+        futures: dict[tuple[int, str], Future[dict[str, Any]]] = {}
+        for tile, genome in product(range(len(frames)), networks):
+            key = final_key(Genome.parse(genome).phenotype().digest, tile, len(frames))
+            if key in self.asked.excluded:
+                continue
+            arrays[tile, genome] = str(Path(self._folder.name) / f"final-{tile}-{networks.index(genome)}.npy")
+            futures[tile, genome] = self._pool.submit(self._finish_one, tile, genome, arrays[tile, genome])
+        self._last_line = self._finals_began = time.monotonic()
+        self._finals_of = len(futures)
+        outcomes = {place: future.result() for place, future in futures.items()}
+        self.final_outcomes = list(outcomes.values())
+        made = [
+            [
+                genome
+                for genome in networks
+                if (tile, genome) in outcomes and outcomes[tile, genome]["reason"] is None
+            ]
+            for tile in range(len(frames))
         ]
-        outcomes = [future.result() for future in futures]
-        usable = [number for number, outcome in enumerate(outcomes) if outcome["reason"] is None]
-        if not usable:
-            raise CannotGoOn(
-                f"no final fit came to an end: {outcomes[0]['reason']}; try another seed or other settings"
-            )
-        restored = folder / "restored-frame.png"
-        combined = self.run(
-            self._request(
-                Kind.COMBINE,
-                inputs=tuple(str(arrays[number]) for number in usable),
-                genomes=tuple(networks[number] for number in usable),
-                output=str(restored),
-            )
+        self._need_all(made, outcomes)
+        combined, picture = self._combined(
+            [[(arrays[tile, genome], genome) for genome in genomes] for tile, genomes in enumerate(made)]
         )
-        picture = self._whole(restored)
-        kept = ("iterations", "best_iteration", "held_out_psnr", "reason", "multiply_adds", "pixels")
-        final = {
-            "networks": [
-                {"genome": genome, **{name: outcome[name] for name in kept}}
-                for genome, outcome in zip(networks, outcomes, strict=True)
-            ],
-            "choice": combined["choice"],
-            "held_out_psnr": combined["held_out_psnr"],
-            "noise": combined["noise"],
-            "digest": pixel_digest(picture),
-        }
-        return final, picture
+        fits = {genome: [outcomes.get((tile, genome)) for tile in range(len(frames))] for genome in networks}
+        boxes = [frame.box for frame in frames]
+        return final_record(fits, boxes, combined, pixel_digest(picture)), picture
 
-    def _whole(self, restored_frame: Path) -> Pixels:
-        """The whole picture from the restored frame: pasted round the hole where known pixels are exact."""
+    def _finish_one(self, tile: int, genome: str, array: str) -> dict[str, Any]:
+        request = self._request(Kind.FINISH, tile, genome=genome, output=array)
+        outcome = self.run(request, self._tell_final)
+        with self._counting:
+            self._finals_done += 1
+        return outcome
+
+    def _need_all(
+        self, made: Sequence[Sequence[str]], outcomes: Mapping[tuple[int, str], Mapping[str, Any]]
+    ) -> None:
+        for tile, genomes in enumerate(made):
+            if not genomes:
+                reason = next(
+                    (one["reason"] for place, one in outcomes.items() if place[0] == tile), "excluded"
+                )
+                what = "no final fit" if len(made) == 1 else f"no final fit of tile {tile + 1} of {len(made)}"
+                raise CannotGoOn(f"{what} came to an end: {reason}; try another seed or other settings")
+
+    def _combined(self, made: Sequence[Sequence[tuple[str, str]]]) -> tuple[dict[str, Any], Pixels]:
+        """The outcome of COMBINE and the whole picture; made: (file, genome) of the final fits of each frame."""
+        if len(made) == 1:
+            inputs, genomes = zip(*made[0], strict=True)
+            restored = str(Path(self._folder.name) / "restored-frame.png")
+            outcome = self.run(self._request(Kind.COMBINE, inputs=inputs, genomes=genomes, output=restored))
+            return outcome, self._pasted(restored)
+        output = str(Path(self._folder.name) / "restored.npy")
+        outcome = self.run(self._request(Kind.COMBINE, **self._parts(made), output=output))
+        return outcome, self._pasted(output)
+
+    def _parts(self, made: Sequence[Sequence[tuple[str, str]]]) -> dict[str, Any]:
+        """What a request about several frames carries."""
+        height, width = self.asked.upload.shape[:2]
+        if self.asked.mask is not None and self._mask_file is None:
+            self._mask_file = str(Path(self._folder.name) / "mask.png")
+            Path(self._mask_file).write_bytes(encode_mask(self.asked.mask))
+        parts = tuple(
+            Part(
+                picture=picture,
+                mask=mask,
+                box=frame.box,
+                scale=frame.scale,
+                inputs=tuple(file for file, _ in fits),
+                genomes=tuple(genome for _, genome in fits),
+            )
+            for (picture, mask), frame, fits in zip(self._final_files, self.asked.final, made, strict=True)
+        )
+        return {"parts": parts, "size": (height, width), "mask": self._mask_file}
+
+    def _pasted(self, output: str) -> Pixels:
+        """The whole picture from what the evaluator restored: the only frame (PNG), or all of it (.npy)."""
         asked = self.asked
         mask = asked.mask if asked.task.keeps_known else None
-        return asked.form.finished(paste(asked.upload, mask, asked.final, read_png(restored_frame).pixels))
+        if len(asked.final) > 1:
+            whole = paste_whole(asked.upload, mask, np.load(output, allow_pickle=False))
+        else:
+            whole = paste(asked.upload, mask, asked.final[0], read_png(Path(output)).pixels)
+        return asked.form.finished(whole)
 
     def _tell_final(self, progress: dict[str, Any]) -> None:
         now = time.monotonic()
         if now - self._last_line < _SAY_EVERY or progress["loss"] is None:
             return
         self._last_line = now
-        seen = progress["held_out_psnr"]
+        seen, tiles, left = progress["held_out_psnr"], "", ""
         figure = "" if seen is None else f", {seen:.2f} dB on held-out observations"
-        self._say(f"final fit: iteration {progress['iteration']} of at most {progress['of']}{figure}")
+        if len(self.asked.final) > 1:
+            tiles = f" {self._finals_done} of {self._finals_of} tiles done,"
+        if self._finals_done and tiles:
+            seconds = (now - self._finals_began) / self._finals_done * (self._finals_of - self._finals_done)
+            left = f", about {int(seconds) // 60}:{int(seconds) % 60:02d} left"
+        self._say(
+            f"final fit:{tiles} iteration {progress['iteration']} of at most {progress['of']}{figure}{left}"
+        )
 
     def baseline(self) -> tuple[dict[str, Any], Pixels]:
-        """The task's training-free reference on the same frame: its record and its whole picture."""
-        output = Path(self._folder.name) / "baseline.png"
-        outcome = self.run(self._request(Kind.BASELINE, output=str(output)))
-        picture = self._whole(output)
+        """The task's training-free reference on the same frames: its record and its whole picture."""
+        several = len(self.asked.final) > 1
+        output = str(Path(self._folder.name) / ("baseline.npy" if several else "baseline.png"))
+        more = self._parts([()] * len(self.asked.final)) if several else {}
+        outcome = self.run(self._request(Kind.BASELINE, **more, output=output))
+        picture = self._pasted(output)
         return {
             "method": outcome["method"],
             "held_out_psnr": outcome["held_out_psnr"],

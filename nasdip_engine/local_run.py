@@ -85,8 +85,8 @@ def restore_to_folder(
     with LocalSearch(asked, workers=workers, say=say, store=store, reference=studied) as search:
         history, records = search.search()
         best = _best(best_of(history, asked.settings))
-        height, width = (side * asked.task.factor for side in asked.final.size)
-        finalists = finalists_of(history, asked.settings, height, width)
+        height, width = asked.largest_final
+        finalists = finalists_of(history, asked.settings, height, width, len(asked.final))
         if not finalists:
             raise CannotGoOn(
                 f"no network found fits {width} x {height} px in memory_limit; take a smaller factor"
@@ -96,7 +96,8 @@ def restore_to_folder(
         run = build_run(
             task=asked.task, settings=asked.settings, seeds=asked.seeds, fingerprint=search.fingerprint,
             generations=records, final=final, best=best, picture=asked.picture_record(), baseline=baseline,
-            cost=_cost([*search.outcomes.values(), *final["networks"]], time.monotonic() - began) | _saved(search, store),
+            cost=_cost([*search.outcomes.values(), *search.final_outcomes], time.monotonic() - began)
+            | _saved(search, store),
             reference=_against(restored, reference),
         )  # fmt: skip
     try:

@@ -20,6 +20,7 @@ from nasdip_engine.errors import MaskError, NasDipError, PictureError
 from nasdip_engine.formats import PictureFormat, recognise
 from nasdip_engine.guard import Fault, FaultKind, Host, Outcome
 from nasdip_engine.png import read_samples, write_samples
+from nasdip_engine.tiling import LARGEST_RESULT_PIXELS
 
 __all__ = [
     "LIMIT_BYTES",
@@ -29,9 +30,12 @@ __all__ = [
     "Picture",
     "PictureFormat",
     "decode",
+    "decode_result",
     "encode_mask",
     "encode_png",
     "on_white",
+    "read_frame",
+    "read_frame_mask",
     "read_mask",
     "read_png",
     "share_to_fill",
@@ -39,6 +43,7 @@ __all__ = [
 
 LIMIT_BYTES = 50_000_000
 LIMIT_PIXELS = 40_000_000
+_LIMIT_RESULT_BYTES = 1_000_000_000
 MINIMUM_SIDE = 32  # px; below it the networks have nothing to work on
 
 MaskArray = NDArray[np.bool_]
@@ -116,6 +121,15 @@ def decode(data: bytes, name: str, host: Host) -> Picture:
     return _decode(data, name, host, minimum_side=MINIMUM_SIDE)
 
 
+def decode_result(data: bytes, name: str, host: Host) -> Picture:
+    """Decode a picture of a result's size, which may be larger than an upload: a restored picture, a reference.
+
+    As `decode`, up to 100 megapixels and 1 GB.
+    """
+    limits = (_LIMIT_RESULT_BYTES, LARGEST_RESULT_PIXELS)
+    return _decode(data, name, host, minimum_side=MINIMUM_SIDE, limits=limits)
+
+
 def read_mask(data: bytes, name: str, size: tuple[int, int], invert: bool, host: Host) -> MaskArray:
     """Decode a mask file: bool (height, width), True = known, False = to be filled.
 
@@ -151,6 +165,24 @@ def read_mask(data: bytes, name: str, size: tuple[int, int], invert: bool, host:
             f"{_MASK_LEVEL} or lighter, or read it {other} inversion",
             field="mask",
         )
+    return known
+
+
+def read_frame(path: Path) -> Samples:
+    """A frame that the product itself wrote: (h, w, 3).  Raises PictureError for any other kind of PNG."""
+    frame = read_png(path)
+    if frame.grey or frame.alpha is not None:
+        kind = "grey" if frame.grey else "RGB with alpha"
+        raise PictureError(f"{path.name} is {kind}; a frame is an RGB PNG of 8 or 16 bits")
+    return frame.pixels
+
+
+def read_frame_mask(path: Path) -> MaskArray:
+    """A mask that the product itself wrote: bool (h, w), True = known.  Raises MaskError for any other kind of PNG."""
+    mask = read_png(path)
+    if not mask.grey or mask.bit_depth != 8:
+        raise MaskError(f"{path.name} is not grey of 8 bits, as a frame's mask is")
+    known: MaskArray = mask.pixels[..., 0] >= _MASK_LEVEL
     return known
 
 
@@ -197,19 +229,26 @@ def encode_mask(mask: MaskArray) -> bytes:
     return encode_png(np.where(mask, np.uint8(255), np.uint8(0)))
 
 
-def _decode(data: bytes, name: str, host: Host, *, minimum_side: int) -> Picture:
+def _decode(
+    data: bytes,
+    name: str,
+    host: Host,
+    *,
+    minimum_side: int,
+    limits: tuple[int, int] = (LIMIT_BYTES, LIMIT_PIXELS),
+) -> Picture:
     shown = _shown(name)
-    if len(data) > LIMIT_BYTES:
+    most_bytes, most_pixels = limits
+    if len(data) > most_bytes:
         raise PictureError(
-            f"{shown} has {len(data) / 1e6:.1f} MB; up to {LIMIT_BYTES // 10**6} MB are taken: "
-            "make it smaller"
+            f"{shown} has {len(data) / 1e6:.1f} MB; up to {most_bytes // 10**6} MB are taken: make it smaller"
         )
     try:
         kind = recognise(data)
     except PictureError as error:
         raise PictureError(f"{shown} {error}") from None
     value, block = _ask(
-        {"format": kind.value, "limit_pixels": LIMIT_PIXELS, "minimum_side": minimum_side}, data, shown, host
+        {"format": kind.value, "limit_pixels": most_pixels, "minimum_side": minimum_side}, data, shown, host
     )
     if "refused" in value:
         raise PictureError(f"{shown} {value['refused']}")

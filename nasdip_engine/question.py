@@ -19,10 +19,11 @@ from numpy.typing import NDArray
 
 from nasdip_engine.bit_depth import DEPTHS, Samples, bits_of, raw_bytes
 from nasdip_engine.errors import GenomeError, InvalidInput, MaskError, PictureError, SettingsError
-from nasdip_engine.framing import Frame, final_frame, search_frame
+from nasdip_engine.finals import frames_record, layout_words
+from nasdip_engine.framing import Frame, final_frames, search_frame, searched_frame
 from nasdip_engine.genome.genome import REPRESENTATIONS, Genome
 from nasdip_engine.guard import Host
-from nasdip_engine.picture import Form, Picture, decode, encode_mask, read_mask, share_to_fill
+from nasdip_engine.picture import Form, Picture, decode, decode_result, encode_mask, read_mask, share_to_fill
 from nasdip_engine.runfile import load_run
 from nasdip_engine.search.settings import SearchSettings, settings_for, task_for
 from nasdip_engine.seeding import Seeds
@@ -39,6 +40,20 @@ __all__ = [
     "save_question",
 ]
 
+_SETTINGS = (
+    "representation",
+    "units",
+    "population",
+    "generations",
+    "iterations",
+    "final_iterations",
+    "finalists",
+    "tile",
+    "tile_finalists",
+    "threads",
+    "precision",
+)
+
 Pixels = Samples
 Mask = NDArray[np.bool_]
 
@@ -49,6 +64,7 @@ class Question:
 
     upload: uint8 or uint16 (h, w, 3), as decoded.  form: what else of it the result keeps, and the result's depth.
     mask: bool (h, w), True = known, or None.  notes: sentences for the user.
+    final: the frames of the final fit, one where the picture is fitted whole.  search: the crop of the search.
     excluded: evaluation keys of genomes that the owner took out of the search; their fitness is 0.
     """
 
@@ -59,9 +75,16 @@ class Question:
     settings: SearchSettings
     seeds: Seeds
     notes: tuple[str, ...]
-    final: Frame
+    final: tuple[Frame, ...]
     search: Frame
     excluded: frozenset[str] = frozenset()
+
+    @property
+    def largest_final(self) -> tuple[int, int]:
+        """(height, width) in output pixels of the largest final fit."""
+        sizes = [frame.size for frame in self.final]
+        factor = self.task.factor
+        return max(size[0] for size in sizes) * factor, max(size[1] for size in sizes) * factor
 
     @property
     def result_size(self) -> tuple[int, int]:
@@ -86,7 +109,7 @@ class Question:
             if self.mask is None
             else hashlib.sha256(np.packbits(self.mask).tobytes()).hexdigest(),
             "share_to_fill": None if self.mask is None else share_to_fill(self.mask),
-            "final_frame": self.final.to_json(),
+            **frames_record([frame.to_json() for frame in self.final]),
             "search_frame": self.search.to_json(),
         }
 
@@ -137,29 +160,20 @@ def _framed(
     seeds: Seeds,
     notes: tuple[str, ...],
 ) -> Question:
-    final = final_frame(upload, mask, task)
+    final = final_frames(upload, mask, task, settings.tile)
     if mask is not None:
         notes = (*notes, f"{100 * share_to_fill(mask):.2f} % of the picture will be filled")
         if not task.keeps_known:
             notes = (*notes, f"known pixels are restored too: their noise is taken to be {task.noise}")
-    if final.scale != 1.0:
-        height, width = final.size
-        notes = (
-            *notes,
-            f"the hole's surroundings are fitted at {width} x {height} pixels; only the hole is pasted back",
-        )
-    return Question(
-        upload, form, mask, task, settings, seeds, notes, final, search_frame(final, task, settings)
-    )
+    layout = [(frame.box, frame.scale) for frame in final]
+    notes = (*notes, *layout_words(layout, task.factor, holes=mask is not None))
+    search = search_frame(searched_frame(upload, final), task, settings)
+    return Question(upload, form, mask, task, settings, seeds, notes, final, search)
 
 
 def _overrides(arguments: argparse.Namespace) -> dict[str, Any]:
     """Settings that a command line names; a genome that is to be evaluated brings its representation and units."""
-    named = (
-        "representation", "units", "population", "generations", "iterations", "final_iterations", "finalists", "threads",
-        "precision",
-    )  # fmt: skip
-    given = {name: getattr(arguments, name) for name in named if getattr(arguments, name) is not None}
+    given = {name: getattr(arguments, name) for name in _SETTINGS if getattr(arguments, name) is not None}
     if arguments.device is not None:
         given["device_class"] = arguments.device
     if getattr(arguments, "genome", None) is None:
@@ -250,7 +264,7 @@ def read_reference(path: Path | None, asked: Question) -> Pixels | None:
     if path is None:
         return None
     with Host("decoder") as host:
-        pixels = decode(_read(path), str(path), host).pixels
+        pixels = decode_result(_read(path), str(path), host).pixels
     size = (pixels.shape[1], pixels.shape[0])
     if size != asked.result_size:
         raise PictureError(

@@ -15,7 +15,7 @@ from nasdip_engine.errors import InvalidInput
 from nasdip_engine.evaluation import pixel_digest
 from nasdip_engine.guard import Host
 from nasdip_engine.local import LocalSearch
-from nasdip_engine.picture import decode
+from nasdip_engine.picture import decode_result
 from nasdip_engine.question import from_run
 from nasdip_engine.runfile import load_run
 
@@ -37,7 +37,7 @@ def _restored_digest(folder: Path) -> str:
     except OSError as problem:
         raise InvalidInput(f"{path} cannot be read: {problem.strerror}") from None
     with Host("decoder") as host:
-        return pixel_digest(decode(data, str(path), host).pixels)
+        return pixel_digest(decode_result(data, str(path), host).pixels)
 
 
 def _differing_generation(recorded: list[dict[str, Any]], repeated: list[dict[str, Any]]) -> int | None:
@@ -71,6 +71,9 @@ def verify(folder: Path, *, search: bool = False, say: Callable[[str], None] = l
             note += (
                 "; the run itself went on under another fingerprint midway, so its early fitness may differ"
             )
+        framed, recorded = asked.picture_record(), run["picture"]
+        if any(framed.get(name) != recorded.get(name) for name in ("final_frame", "tiles")):
+            note += "; the version that made the run fitted other parts of the picture"
         if search:
             _, records = repeated.search()
             differing = _differing_generation(run["generations"], records)

@@ -31,6 +31,7 @@ class Combination:
     """array: float32 (H, W, 3) in [0, 1].  choice: "mean" or the name of the network taken alone.
     picture: uint8 or uint16 (H, W, 3), known pixels as observed.  held_out_psnr: of the choice, in dB; None where
     nothing is held out.  singles: the same of each network, in the order given.
+    error: mean squared, of the choice (its LPIPS where nothing is held out); held_out: so many observations were.
     """
 
     array: NDArray[np.float32]
@@ -38,6 +39,8 @@ class Combination:
     choice: str
     held_out_psnr: float | None
     singles: tuple[float | None, ...]
+    error: float
+    held_out: int
 
 
 def combine_finals(
@@ -84,7 +87,8 @@ def combine_finals(
     chosen = chosen[1] if twice else chosen
     decibels = [held_out_psnr(value) if watched else None for value in (least, *errors)]
     picture = degradation.compose(chosen, bit_depth)
-    return Combination(chosen, picture, choice, decibels[0], tuple(decibels[1:]))
+    count = int(held_out.sum())
+    return Combination(chosen, picture, choice, decibels[0], tuple(decibels[1:]), least, count)
 
 
 def _check(arrays: Sequence[NDArray[np.float32]], names: Sequence[str], size: tuple[int, ...]) -> None:

@@ -54,5 +54,7 @@ PAPER: Mapping[str, Printed] = MappingProxyType(
         "precision": Printed("fp32", "silent: torch's and TensorFlow's default"),
         "threads": Printed(1, "silent: decides no more than the last bits"),
         "device_class": Printed("cpu", "sec. 4 used 16 Titan X GPUs; the machine at hand decides"),
+        "tile": Printed(512, "silent: its pictures are no larger"),
+        "tile_finalists": Printed(1, "eq. 2: one network G*"),
     }
 )

@@ -217,17 +217,18 @@ def best_of(history: Sequence[Closed], settings: SearchSettings) -> list[Ranked]
 
 
 def finalists_of(
-    history: Sequence[Closed], settings: SearchSettings, height: int, width: int
+    history: Sequence[Closed], settings: SearchSettings, height: int, width: int, tiles: int = 1
 ) -> list[Ranked]:
     """The best networks whose modelled memory at the final output of height x width pixels is within the limit.
 
-    At most `settings.finalists`; empty where no network has a fitness or none fits.
+    At most `settings.finals(tiles)`; empty where no network has a fitness or none fits.  With several tiles the
+    size is that of the largest.
     """
     fitting: list[Ranked] = []
     for one in best_of(history, settings):
         if _memory(one.genome, height, width, settings.input_channels) <= settings.memory_limit:
             fitting.append(one)
-        if len(fitting) == settings.finalists:
+        if len(fitting) == settings.finals(tiles):
             break
     return fitting
 

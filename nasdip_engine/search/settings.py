@@ -22,12 +22,16 @@ from nasdip_engine.task import IMPULSE, KERNELS, NONE, Task, TaskKind
 __all__ = [
     "GPU_PRESETS",
     "PRESETS",
+    "TILE",
     "SearchSettings",
     "default_cost_cap",
     "describe",
     "settings_for",
     "task_for",
 ]
+
+TILE = 512
+"""Largest side in pixels of a picture that is fitted whole, and of a tile of a larger one."""
 
 _RANGES: Mapping[str, tuple[float, float]] = MappingProxyType(
     {
@@ -50,6 +54,8 @@ _RANGES: Mapping[str, tuple[float, float]] = MappingProxyType(
         "input_channels": (1, 128),
         "hold_out_share": (0.01, 0.15),
         "threads": (1, 64),
+        "tile": (64, 1024),
+        "tile_finalists": (1, 4),
     }
 )
 _CHOICES: Mapping[str, tuple[Any, ...]] = MappingProxyType(
@@ -79,9 +85,11 @@ class SearchSettings:
     which the paper does not.  hold_out_share is the part of the observations kept out of the loss, 0 (none) only
     where fitness scores without them: fitness is "held-out" (PSNR on the observations held out) or the paper's
     "lpips-observed" (eq. 6: LPIPS against the observation itself).  average_decay is of the averaged output, 0 for
-    the last output alone; jitter the standard deviation of the noise added to z in each iteration.  The paper's
-    value of each, and where it is printed, stand in `search.paper`.  precision, threads and
-    device_class say what an evaluation computes with; `devices.refusal` says where a machine can't.
+    the last output alone; jitter the standard deviation of the noise added to z in each iteration.  tile is
+    the most pixels a side of a picture that is fitted whole; larger ones are fitted in tiles of that size by the
+    best tile_finalists networks.  The paper's value of each, and where it is printed, stand in `search.paper`.
+    precision, threads and device_class say what an evaluation computes with; `devices.refusal` says where a machine
+    can't.
     """
 
     preset: str
@@ -112,6 +120,8 @@ class SearchSettings:
     precision: str = "fp32"
     threads: int = 1
     device_class: str = "cpu"
+    tile: int = TILE
+    tile_finalists: int = 1
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -142,6 +152,10 @@ class SearchSettings:
     def longest_final_fit(self) -> int:
         """Iterations of a final fit, at most: `final_iterations`, or the largest T that a genome can ask for."""
         return max(REPRESENTATIONS[self.representation].lengths, default=self.final_iterations)
+
+    def finals(self, tiles: int) -> int:
+        """How many networks get a final fit where the picture is fitted in so many tiles; 1: whole."""
+        return self.finalists if tiles == 1 else self.tile_finalists
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -313,20 +327,21 @@ def _check_observed(settings: SearchSettings, task: Task) -> None:
         )
 
 
-def describe(settings: SearchSettings, final_pixels: int = 256 * 256) -> dict[str, int]:
+def describe(settings: SearchSettings, final_pixels: int = 256 * 256, tiles: int = 1) -> dict[str, int]:
     """What a search costs at most, known beforehand, in the units of reports.
 
-    final_pixels: output pixels of the final fit; a search frame never has more.  Every evaluation is counted as
-    if no network came twice, as long as its representation lets it train, and every final fit as if it ran to its
-    limit.
+    final_pixels: output pixels of the final fit, of all its tiles together; a search frame never has more.  Every
+    evaluation is counted as if no network came twice, as long as its representation lets it train, and every final
+    fit as if it ran to its limit.
     """
     evaluations = settings.population + (settings.generations - 1) * (settings.population - settings.elites)
     search = evaluations * settings.longest_search_fit
-    final = settings.finalists * settings.longest_final_fit
+    final = settings.finals(tiles) * settings.longest_final_fit
     return {
         "evaluations": evaluations,
-        "iterations": search + final,
+        "iterations": search + final * tiles,
         "iterations_x_pixels": search * min(settings.crop**2, final_pixels) + final * final_pixels,
         "search_iterations": search,
-        "final_iterations": final,
+        "final_iterations": final * tiles,
+        "tiles": tiles,
     }

@@ -55,7 +55,11 @@ class ComposePage {
     });
     editor.addEventListener("tool", () => this.showTool());
     editor.addEventListener("look", () => this.showZoom());
-    autosave.addEventListener("state", () => this.showSaving());
+    autosave.addEventListener("state", () => {
+      this.showSaving();
+      // Where the holes lie decides in how many parts a large picture is filled.
+      if (autosave.state === "saved" && this.task === "inpaint") this.loadCosts();
+    });
     autosave.addEventListener("refused", (event) => {
       const error = /** @type {CustomEvent} */ (event).detail;
       // A refused drawing won't become better by repeating: say why.
@@ -191,12 +195,21 @@ class ComposePage {
         const about = document.querySelector(`[data-good-for="${preset.name}"]`);
         if (about) about.textContent = `${preset.good_for} ${preset.evaluations} networks tried.`;
       }
+      this.showLayout(told.notes ?? []);
     } catch (error) {
       // Costs are advice: the page works without them, and the reason is shown where they would stand.
       if (order !== this.costOrder) return;
       for (const place of document.querySelectorAll("[data-cost]")) place.textContent = "";
+      this.showLayout([]);
       if (error instanceof Problem && error.status === 422) showProblem(this.problems, error);
     }
+  }
+
+  /** How a large picture is fitted. @param {string[]} notes */
+  showLayout(notes) {
+    const place = /** @type {HTMLElement} */ (one("[data-layout-notes]"));
+    place.textContent = notes.join(" ");
+    place.hidden = notes.length === 0;
   }
 
   /** What POST jobs gets. */

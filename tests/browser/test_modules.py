@@ -103,6 +103,26 @@ def test_a_best_network_without_held_out_pixels_has_no_decibels(modules: Page) -
     assert (state["bestFitness"], state["bestPsnr"]) == (0.4, None)
 
 
+def test_tiles_of_the_final_fit_are_counted_and_no_preview_of_one_stands_for_the_whole(modules: Page) -> None:
+    tile = {
+        **EVENTS[-1],
+        "number": len(EVENTS) + 1,
+        "tile": 3,
+        "tiles": 9,
+        "done": 2,
+        "fits": 9,
+        "preview": "e" * 64,
+    }
+    state = modules.evaluate(REDUCE, [SNAPSHOT, [*EVENTS[:-1], tile]])
+    assert state["finals"] == {"tiles": 9, "done": 2, "fits": 9}
+    assert state["bestPreview"] == "c" * 64 and not state["bestOfWhole"]
+    assert state["current"]["preview"] == "e" * 64
+    said = modules.evaluate(
+        """async (state) => (await import("/js/live/words.js")).nowSentence(state)""", state
+    )
+    assert said.endswith("in 9 tiles: 2 of 9 fits are done.")
+
+
 def test_work_after_a_pause_says_that_the_job_runs(modules: Page) -> None:
     resumed = next(index for index, event in enumerate(EVENTS) if event["kind"] == "resumed")
     assert modules.evaluate(REDUCE, [SNAPSHOT, EVENTS[: resumed + 1]])["state"] == "queued"

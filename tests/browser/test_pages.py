@@ -220,14 +220,15 @@ def test_sharing_is_off_until_it_is_ticked(page: Page, site: RunningSite) -> Non
         assert image.evaluate("image => image.naturalWidth") > 0
 
 
-def test_a_task_that_the_size_rules_out_says_why(page: Page, site: RunningSite) -> None:
+def test_the_page_says_in_how_many_tiles_a_large_picture_is_restored(page: Page, site: RunningSite) -> None:
     sign_up(page, site)
     upload(page, site, photograph(600))
-    expect(page.get_by_test_id("task-denoise")).to_be_disabled()
-    expect(page.get_by_test_id("about-denoise")).to_contain_text("pictures over 512 pixels a side")
-    expect(page.get_by_test_id("task-upscale")).to_be_disabled()
-    expect(page.get_by_test_id("task-inpaint")).to_be_checked()
-    expect(page.get_by_test_id("tool-brush")).to_be_visible()
+    expect(page.get_by_test_id("task-denoise")).to_be_checked()
+    notes = page.get_by_test_id("layout-notes")
+    expect(notes).to_contain_text("overlapping tiles of")
+    expect(notes).to_contain_text("at full size")
+    page.get_by_test_id("task-inpaint").check()
+    expect(notes).to_be_hidden()
 
 
 def test_a_password_is_changed_from_the_head_of_the_page(page: Page, site: RunningSite) -> None:

@@ -48,12 +48,32 @@ CASES = {
         {"population": 2, "generations": 1, "iterations": 4, "final_iterations": 2},
         hole=(slice(10, 20), slice(20, 30)),
     ),
+    # Larger than a tile: each tile is fitted by itself, and the result is blended.
+    "tiles": Case(
+        "denoise",
+        photograph()[100:180, 200:300],
+        {
+            "population": 2,
+            "generations": 1,
+            "iterations": 4,
+            "final_iterations": 3,
+            "tile": 64,
+            "tile_finalists": 2,
+        },
+    ),
     # Larger than the final fit: the hole's surroundings are fitted, and only the hole is pasted back.
     "inpaint": Case(
         "inpaint",
         np.tile(photograph()[:300, :400], (1, 2, 1)),
         {"population": 2, "generations": 1, "iterations": 4, "final_iterations": 2},
         hole=(slice(120, 140), slice(330, 350)),
+    ),
+    # Two windows around the parts of a hole that one of this size does not hold.
+    "windows": Case(
+        "inpaint",
+        photograph()[100:180, 200:300],
+        {"population": 2, "generations": 1, "iterations": 4, "final_iterations": 2, "tile": 80},
+        hole=(slice(30, 33), slice(10, 90)),
     ),
 }
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 import pytest
 from PIL import Image
 
@@ -24,9 +23,7 @@ def bad(photographs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     Image.new("L", (32, 32), 255).save(folder / "other-size.png")
     Image.new("L", (64, 64), 255).save(folder / "all-known.png")
     Image.new("L", (64, 64), 0).save(folder / "all-hole.png")
-    Image.fromarray(np.tile(np.arange(600, dtype=np.uint16) % 256, (40, 1)).astype(np.uint8)).save(
-        folder / "wide.png"
-    )
+    Image.new("L", (1300, 1300), 90).save(folder / "huge.png")
     Image.new("RGB", (16, 64)).save(folder / "narrow.png")
     return folder
 
@@ -39,7 +36,8 @@ def bad(photographs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         (["half.png", "--task", "denoise"], ["half.png"]),
         (["nowhere.png", "--task", "denoise"], ["nowhere.png"]),
         (["narrow.png", "--task", "denoise"], ["narrow.png", "32"]),
-        (["wide.png", "--task", "denoise"], ["wide.png", "600", "512"]),
+        (["huge.png", "--task", "upscale", "--factor", "8"], ["huge.png", "10400 x 10400", "up to 100"]),
+        (["sound.png", "--task", "denoise", "--tile", "63"], ["tile", "64 to 1024"]),
         (
             ["sound.png", "--task", "inpaint", "--mask", "other-size.png"],
             ["other-size.png", "32 x 32", "64 x 64"],

@@ -208,3 +208,32 @@ def test_the_number_of_workers_changes_no_bit(
     alone, together = json.loads((out / "run.json").read_text()), run_of("denoise").json
     assert alone["generations"] == together["generations"]
     assert alone["final"] == together["final"]
+
+
+def test_a_picture_in_tiles_says_so_and_is_repeated_by_verify(photographs: Path, tmp_path: Path) -> None:
+    with Image.open(photographs / "noisy.png") as small:
+        small.resize((120, 90)).save(tmp_path / "large.png")
+    out = tmp_path / "out"
+    more = [
+        "--population",
+        "2",
+        "--generations",
+        "1",
+        "--iterations",
+        "4",
+        "--final-iterations",
+        "3",
+        "--tile",
+        "64",
+    ]
+    ended = nasdip("restore", tmp_path / "large.png", "--task", "denoise", *more, "--out", out)
+    assert ended.code == 0, ended.err
+    assert "restored in 4 overlapping tiles of 64 x 49 pixels, at full size" in ended.err
+    run = json.loads((out / "run.json").read_text())
+    assert (run["settings"]["tile"], len(run["final"]["tiles"]), len(run["final"]["networks"])) == (64, 4, 1)
+    assert run["cost"]["iterations"] == run["generations"][0]["iterations"] + 4 * 3
+    assert {
+        Run("", out, out, None, out, "").pixels(name).shape for name in ("restored.png", "baseline.png")
+    } == {(90, 120, 3)}
+    repeated = nasdip("verify", out)
+    assert (repeated.code, repeated.out[:7]) == (0, "equal: "), repeated.err

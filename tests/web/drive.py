@@ -8,10 +8,8 @@ from typing import Any
 import numpy as np
 from django.contrib.auth.models import User
 
-from nasdip_engine.framing import final_frame, search_frame
+from gpu_worker import opening
 from nasdip_engine.picture import encode_png
-from nasdip_engine.search.settings import SearchSettings
-from nasdip_engine.task import Task
 from tests.web.cast import photograph
 from webapp.pictures.models import Picture
 from webapp.restorations import files, generations, leases, submission
@@ -30,17 +28,8 @@ def queue(owner: User, picture: Picture, **more: Any) -> Job:
 
 
 def open_outcome(lease: Lease) -> dict[str, Any]:
-    """The frames of a job without a mask, kept as its files."""
-    job = Job.objects.get(pk=lease.job_id)
-    task = Task.from_json(lease.request["task"])
-    pixels = photograph(job.picture.width, job.picture.height)
-    final = final_frame(pixels, None, task)
-    search = search_frame(final, task, SearchSettings.from_json(lease.request["settings"]))
-    told = {
-        name: frame.to_json() | {"picture": files.keep(job.pk, encode_png(frame.picture)), "mask": None}
-        for name, frame in (("final", final), ("search", search))
-    }
-    return told | {"key": search.digest, "input_sha256": job.picture.digest, "mask_sha256": None}
+    """The frames of a job, kept as its files, as a worker makes them."""
+    return opening.make_frames(lease)
 
 
 def fit_outcome(lease: Lease) -> dict[str, Any]:

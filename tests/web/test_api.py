@@ -178,14 +178,6 @@ def test_all_painted_is_refused(alice: User, api: Callable[[User], Api], picture
     refused(api(alice)("POST", "jobs", order(picture, task="inpaint")), 422, "mask")
 
 
-def test_a_larger_picture_waits_for_the_next_release(alice: User, api: Callable[[User], Api]) -> None:
-    large = store_picture(alice, encoded(photograph(600, 400)), "large.png")
-    way = api(alice)
-    assert "next release" in refused(way("POST", "jobs", order(large)), 422, "picture")["detail"]
-    refused(way("GET", f"presets?picture={large.pk}&task=denoise"), 422, "picture")
-    assert way("GET", f"presets?picture={large.pk}&task=inpaint").status_code == 200
-
-
 def test_another_s_picture_can_t_be_restored(
     alice: User, bob: User, api: Callable[[User], Api], picture: Picture
 ) -> None:

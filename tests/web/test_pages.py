@@ -8,7 +8,8 @@ import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 
-from nasdip_engine.framing import LARGEST_RESULT, LARGEST_SIDE, SMALLEST_SIDE
+from nasdip_engine.framing import LARGEST_RESULT_PIXELS, SMALLEST_SIDE
+from nasdip_engine.search.settings import TILE
 from nasdip_engine.task import NOISES
 from tests.web.cast import encoded, photograph
 from tests.web.drive import finish, queue
@@ -52,27 +53,23 @@ def test_the_upload_page_says_the_limits(client: Client) -> None:
     page = client.get("/new/").content.decode()
     assert "Up to 50 MB and 40 megapixels" in page
     assert f"at least {SMALLEST_SIDE} pixels a side" in page
-    assert (
-        f"up to {LARGEST_SIDE} px a side are restored at full size, larger ones only to fill a hole" in page
-    )
-    assert f"enlarged results have up to {LARGEST_RESULT} px a side" in page
+    assert f"up to {TILE} px a side as a whole, larger ones in overlapping tiles" in page
+    assert f"A result has up to {LARGEST_RESULT_PIXELS // 10**6} megapixels" in page
 
 
-def test_a_large_picture_may_only_have_holes_filled(client: Client, alice: User) -> None:
-    page = composed(client, alice, LARGEST_SIDE + 88, 400, "?task=denoise")
-    assert [offered(page, task) for task in ("denoise", "inpaint", "upscale")] == [False, True, False]
-    assert chosen(page) == ["inpaint"]
-    reason = f"This picture has {LARGEST_SIDE + 88} x 400 pixels; pictures over {LARGEST_SIDE} pixels a side"
-    assert page.count(reason) == 2
-
-
-def test_a_picture_of_the_largest_size_may_have_everything(client: Client, alice: User) -> None:
-    page = composed(client, alice, LARGEST_SIDE, 100, "?task=upscale&factor=8")
+def test_a_picture_larger_than_a_tile_may_have_everything(client: Client, alice: User) -> None:
+    page = composed(client, alice, TILE + 88, 400, "?task=denoise")
     assert all(offered(page, task) for task in ("denoise", "inpaint", "upscale"))
-    assert chosen(page) == ["upscale"]
-    largest = LARGEST_RESULT // LARGEST_SIDE
-    assert factors(page) == {factor: factor <= largest for factor in range(2, 9)}
-    assert f'<option value="{largest}" selected>' in page  # the nearest below what was asked for
+    assert chosen(page) == ["denoise"]
+    assert all(factors(page).values())
+
+
+def test_factors_whose_result_has_too_many_megapixels_are_not_offered(client: Client, alice: User) -> None:
+    page = composed(client, alice, 1800, 1200, "?task=upscale&factor=8")
+    assert factors(page) == {
+        factor: 1800 * 1200 * factor**2 <= LARGEST_RESULT_PIXELS for factor in range(2, 9)
+    }
+    assert '<option value="6" selected>' in page  # the nearest below what was asked for
 
 
 def test_a_result_says_what_was_held_out_and_by_how_much_it_won(client: Client, done_job: Job) -> None:

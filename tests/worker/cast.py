@@ -12,10 +12,8 @@ import numpy as np
 from django.contrib.auth.models import User
 from django.db.models.functions import Now
 
-from nasdip_engine.framing import final_frame, search_frame
+from gpu_worker import opening
 from nasdip_engine.picture import encode_png
-from nasdip_engine.search.settings import SearchSettings
-from nasdip_engine.task import Task
 from webapp.pictures import storage
 from webapp.pictures.models import Picture
 from webapp.restorations import files, generations, leases, submission
@@ -56,11 +54,11 @@ def person(name: str) -> User:
     return user
 
 
-def queue(owner: User, **changes: Any) -> Job:
-    """Queue a small job on a new picture of 40 x 32 pixels."""
-    content = encode_png(picture_pixels())
+def queue(owner: User, *, width: int = 40, height: int = 32, **changes: Any) -> Job:
+    """Queue a small job on a new picture, of 40 x 32 pixels unless another size is asked for."""
+    content = encode_png(picture_pixels(height, width))
     picture = Picture.objects.create(
-        owner=owner, name="beach.png", digest=storage.digest_of(content), width=40, height=32
+        owner=owner, name="beach.png", digest=storage.digest_of(content), width=width, height=height
     )
     storage.put(content)
     asked: dict[str, Any] = {
@@ -73,9 +71,9 @@ def queue(owner: User, **changes: Any) -> Job:
     return submission.submit(owner, picture=picture, **asked)
 
 
-def picture_pixels() -> np.ndarray:
-    """uint8 (32, 40, 3): two gradients and a stripe."""
-    rows, columns = np.mgrid[0:32, 0:40]
+def picture_pixels(height: int = 32, width: int = 40) -> np.ndarray:
+    """uint8 (height, width, 3): two gradients and a stripe."""
+    rows, columns = np.mgrid[0:height, 0:width]
     return np.stack([rows * 7, columns * 6, (rows + columns) * 3], axis=-1).astype(np.uint8)
 
 
@@ -103,7 +101,9 @@ def outcome_of(lease: Lease) -> dict[str, Any]:
         return {"method": "non-local means", "held_out_psnr": 21.5, "digest": "b" * 64, "picture": kept}
     if lease.kind is ItemKind.COMBINE:
         kept = files.keep(lease.job_id, encode_png(255 - picture_pixels()))
-        return {"choice": "mean", "held_out_psnr": 25.0, "digest": "c" * 64, "result": kept}
+        parts = lease.request.get("parts") or ()
+        tiles = {"tiles": [{"choice": "mean", "held_out_psnr": 25.0} for _ in parts]} if parts else {}
+        return {"choice": "mean", "held_out_psnr": 25.0, "digest": "c" * 64, "result": kept, **tiles}
     share = int.from_bytes(hashlib.sha256(lease.genome.encode()).digest()[:4], "big") / 2**32
     fitness = 0.1 + 0.8 * share
     outcome = {
@@ -120,7 +120,9 @@ def outcome_of(lease: Lease) -> dict[str, Any]:
         "seconds": 0.5,
     }
     if lease.kind is ItemKind.FINISH:
-        outcome["array"] = files.keep(lease.job_id, b"float picture of " + lease.genome.encode())
+        outcome["array"] = files.keep(
+            lease.job_id, f"float picture of {lease.genome}, tile {lease.tile}".encode()
+        )
     return outcome
 
 
@@ -128,15 +130,7 @@ def record(lease: Lease) -> bool:
     """Record the outcome of a lease as the worker does."""
     if lease.kind is not ItemKind.OPEN:
         return generations.record(lease, outcome_of(lease))
-    pixels = picture_pixels()
-    task = Task.from_json(lease.request["task"])
-    final = final_frame(pixels, None, task)
-    search = search_frame(final, task, SearchSettings.from_json(lease.request["settings"]))
-    frames: dict[str, Any] = {"key": search.digest, "input_sha256": "a" * 64, "mask_sha256": None}
-    for name, frame in (("final", final), ("search", search)):
-        stored = files.keep(lease.job_id, encode_png(frame.picture))
-        frames[name] = {**frame.to_json(), "picture": stored, "mask": None}
-    return generations.open_job(lease, frames)
+    return generations.open_job(lease, opening.make_frames(lease))
 
 
 def drive(

@@ -8,14 +8,18 @@ from uuid import UUID
 import numpy as np
 from django.http import HttpRequest
 from ninja import Query, Router
+from numpy.typing import NDArray
+from PIL import Image
 
-from nasdip_engine.errors import PictureError
-from nasdip_engine.framing import LARGEST_SIDE, final_frame
-from nasdip_engine.search.settings import SearchSettings, describe, settings_for, task_for
+from nasdip_engine.errors import MaskError, PictureError
+from nasdip_engine.finals import layout_words
+from nasdip_engine.framing import Window, final_windows
+from nasdip_engine.search.settings import TILE, SearchSettings, describe, settings_for, task_for
 from nasdip_engine.task import Task, TaskKind
 from webapp.api.problems import ProblemError
 from webapp.api.schemas import PresetsOut, ProblemOut, TaskName
-from webapp.pictures.models import Picture
+from webapp.pictures import storage
+from webapp.pictures.models import MaskDrawing, Picture
 from webapp.restorations.access import picture_for
 from webapp.restorations.estimates import offered_presets, seconds_for
 
@@ -45,37 +49,64 @@ def list_presets(
     """
     asked = Task(TaskKind(task), (factor or 4) if task == TaskKind.UPSCALE else 1)
     row = picture_for(request.auth, picture) if picture else None
-    pixels = _final_pixels(row, asked)
-    told = [_preset(name, settings_for(name, task_for(name, asked)), pixels) for name in offered_presets()]
-    return {"presets": told}
+    windows = _windows(row, asked)
+    layout = [(window.box, window.scale) for window in windows]
+    return {
+        "presets": [
+            _preset(name, settings_for(name, task_for(name, asked)), windows, asked.factor)
+            for name in offered_presets()
+        ],
+        "tiles": len(windows),
+        "notes": [
+            f"{text[:1].upper()}{text[1:]}."
+            for text in layout_words(layout, asked.factor, holes=asked.kind is TaskKind.INPAINT)
+        ],
+    }
 
 
-def _final_pixels(picture: Picture | None, task: Task) -> int:
-    """Output pixels of the final fit.  Raises ProblemError for a size that this release does not restore."""
+def _windows(picture: Picture | None, task: Task) -> tuple[Window, ...]:
+    """The parts that the final fit takes one by one.  Raises ProblemError for a size that is not restored."""
     if picture is None:
-        return DEFAULT_SIDE**2
-    if task.kind is TaskKind.INPAINT:
-        # Larger pictures are fitted around the hole, in a window of at most this size.
-        return min(picture.width, LARGEST_SIDE) * min(picture.height, LARGEST_SIDE)
-    blank = np.broadcast_to(np.zeros((1, 1, 3), np.uint8), (picture.height, picture.width, 3))
+        side = DEFAULT_SIDE // task.factor
+        return (Window((0, 0, side, side), (side, side)),)
+    mask = _drawn(picture) if task.kind is TaskKind.INPAINT else None
+    if task.kind is TaskKind.INPAINT and mask is None:
+        # Nothing is painted yet: one window, as large as they get.
+        height, width = min(picture.height, TILE), min(picture.width, TILE)
+        return (Window((0, 0, width, height), (height, width)),)
     try:
-        height, width = final_frame(blank, None, task).size
+        return final_windows(picture.height, picture.width, mask, task)
+    except MaskError as error:
+        raise ProblemError(422, str(error), field="mask") from error
     except PictureError as error:
         raise ProblemError(422, str(error), field="factor" if task.factor > 1 else "picture") from error
-    return height * width * task.factor**2
 
 
-def _preset(name: str, settings: SearchSettings, pixels: int) -> dict[str, Any]:
-    cost = describe(settings, pixels)
-    seconds = seconds_for(settings, pixels)
+def _drawn(picture: Picture) -> NDArray[np.bool_] | None:
+    """The drawn mask, bool (h, w), True = known; None where nothing, or all, is painted."""
+    drawing = MaskDrawing.objects.filter(picture=picture).first()
+    if drawing is None or not drawing.mask_digest or not 0 < drawing.share < 1:
+        return None
+    try:
+        with storage.open_file(drawing.mask_digest) as stream, Image.open(stream, formats=("PNG",)) as image:
+            return np.asarray(image.convert("L")) >= 128
+    except FileNotFoundError:  # drawn anew in between
+        return None
+
+
+def _preset(name: str, settings: SearchSettings, windows: tuple[Window, ...], factor: int) -> dict[str, Any]:
+    pixels = sum(window.size[0] * window.size[1] for window in windows) * factor**2
+    cost = describe(settings, pixels, len(windows))
+    seconds = seconds_for(settings, pixels, len(windows))
     minutes = None if seconds is None else seconds / 60
+    several = f"{len(windows)} tiles, " if len(windows) > 1 else ""
     return {
         "name": name,
         "good_for": GOOD_FOR[name],
         "evaluations": cost["evaluations"],
         "iterations": cost["iterations"],
         "minutes": minutes,
-        "estimate": _words(minutes),
+        "estimate": several + _words(minutes),
     }
 
 

@@ -195,4 +195,8 @@ class PresetOut(Schema):
 
 
 class PresetsOut(Schema):
+    """The presets, and how the picture is fitted: whole, or in so many tiles; notes: sentences about that."""
+
     presets: list[PresetOut]
+    tiles: int
+    notes: list[str]

@@ -1,12 +1,11 @@
-"""Which pictures this release restores for which task, asked of the engine and said on the pages beforehand."""
+"""Which pictures are restored for which task, asked of the engine and said on the pages beforehand."""
 
 from __future__ import annotations
 
-import numpy as np
-
 from nasdip_engine.errors import PictureError
-from nasdip_engine.framing import LARGEST_RESULT, LARGEST_SIDE, SMALLEST_SIDE, final_frame
+from nasdip_engine.framing import LARGEST_RESULT_PIXELS, SMALLEST_SIDE, final_windows
 from nasdip_engine.picture import LIMIT_BYTES, LIMIT_PIXELS
+from nasdip_engine.search.settings import TILE
 from nasdip_engine.task import Task, TaskKind
 
 __all__ = ["FACTORS", "LIMITS", "refusal"]
@@ -16,8 +15,8 @@ LIMITS = {
     "megabytes": LIMIT_BYTES // 1_000_000,
     "megapixels": LIMIT_PIXELS // 1_000_000,
     "smallest_side": SMALLEST_SIDE,
-    "largest_side": LARGEST_SIDE,
-    "largest_result": LARGEST_RESULT,
+    "whole_side": TILE,
+    "result_megapixels": LARGEST_RESULT_PIXELS // 1_000_000,
 }
 """The figures of the sentence about limits."""
 
@@ -29,9 +28,8 @@ def refusal(width: int, height: int, task: Task) -> str:
     """
     if task.kind is TaskKind.INPAINT:
         return ""
-    blank = np.broadcast_to(np.zeros((1, 1, 3), np.uint8), (height, width, 3))
     try:
-        final_frame(blank, None, task)
+        final_windows(height, width, None, task)
     except PictureError as error:
         return f"{str(error)[:1].upper()}{str(error)[1:].rstrip('.')}."
     return ""

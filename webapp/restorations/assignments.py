@@ -8,14 +8,14 @@ from uuid import UUID
 
 from django.conf import settings as site
 
+from nasdip_engine.finals import tile_of_key
 from nasdip_engine.liveness import heartbeat_limit
 from webapp.pictures import storage
-from webapp.restorations.estimates import pixels_of
 from webapp.restorations.models import Job, WorkItem
-from webapp.restorations.plan import Plan
+from webapp.restorations.plan import Plan, frames_of_final, largest_of_final
 from webapp.restorations.states import ItemKind, ItemState
 
-__all__ = ["Lease", "assignment"]
+__all__ = ["Lease", "assignment", "finished"]
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,7 @@ class Lease:
 
     request: what the guard's evaluator takes (OPEN: what `gpu_worker.opening` takes).
     heartbeat_limit: seconds without an iteration after which the evaluation counts as hanging.
+    tile, tiles: which of how many parts of the picture a FINISH fits, from 0.
     """
 
     item_id: int
@@ -34,6 +35,8 @@ class Lease:
     generation: int | None
     request: dict[str, Any]
     heartbeat_limit: float
+    tile: int = 0
+    tiles: int = 1
 
 
 def assignment(job: Job, item: WorkItem, token: str) -> Lease:
@@ -49,6 +52,8 @@ def assignment(job: Job, item: WorkItem, token: str) -> Lease:
         generation=item.generation,
         request=_request(job, plan, item, kind, token),
         heartbeat_limit=_heartbeat_limit(job, plan, item, kind),
+        tile=tile_of_key(item.key) if kind is ItemKind.FINISH else 0,
+        tiles=len(frames_of_final(job)) if kind is ItemKind.FINISH else 1,
     )
 
 
@@ -59,33 +64,61 @@ def _request(job: Job, plan: Plan, item: WorkItem, kind: ItemKind, token: str) -
             "task": plan.task.to_json(),
             "settings": plan.settings.to_json(),
         }
-    frames = job.frames or {}
-    frame = frames["search" if kind is ItemKind.EVALUATE else "final"]
-    request: dict[str, Any] = {
+    frames = frames_of_final(job)
+    asked: dict[str, Any] = {
         **plan.to_json(),
         "kind": str(kind),
         "genome": item.genome or None,
-        "picture": str(storage.path(frame["picture"])),
-        "mask": str(storage.path(frame["mask"])) if frame["mask"] else None,
         "method": None,
         "hook": None,
     }
-    fitted = kind in (ItemKind.EVALUATE, ItemKind.FINISH)
-    request["output"] = str(storage.scratch(f"{token}.{'npy' if fitted else 'png'}"))
-    if kind in (ItemKind.BASELINE, ItemKind.COMBINE):
-        request["bit_depth"] = job.bit_depth
-        request["paste"] = _upload(job) | {"frame": frame}
+    if kind in (ItemKind.EVALUATE, ItemKind.FINISH):
+        frame = (job.frames or {})["search"] if kind is ItemKind.EVALUATE else frames[tile_of_key(item.key)]
+        return asked | _files(frame) | {"output": str(storage.scratch(f"{token}.npy"))}
+    upload = _upload(job)
+    asked["bit_depth"] = job.bit_depth
+    if len(frames) > 1:
+        # The evaluator puts the whole picture together; where there is a mask, its holes are pasted.
+        parts = [_part(frame, fits) for frame, fits in zip(frames, finished(job), strict=True)]
+        files = {"picture": upload["upload"], "mask": upload["upload_mask"]}
+        size = [(job.frames or {})["final"][side] for side in ("height", "width")]
+        output = {"output": str(storage.scratch(f"{token}.npy")), "paste": upload | {"frame": None}}
+        return asked | files | output | {"parts": parts, "size": size}
+    asked |= _files(frames[0]) | {"output": str(storage.scratch(f"{token}.png"))}
+    asked["paste"] = upload | {"frame": frames[0]}
     if kind is ItemKind.COMBINE:
-        finals = finished(job)
-        request["inputs"] = [str(storage.path(outcome["array"])) for _, outcome in finals]
-        request["genomes"] = [genome for genome, _ in finals]
-    return request
+        (finals,) = finished(job)
+        asked["inputs"] = [str(storage.path(outcome["array"])) for _, outcome in finals]
+        asked["genomes"] = [genome for genome, _ in finals]
+    return asked
 
 
-def finished(job: Job) -> list[tuple[str, dict[str, Any]]]:
-    """(genome, outcome) of each final fit that gave a restoration, best of the search first."""
+def finished(job: Job) -> list[list[tuple[str, dict[str, Any]]]]:
+    """For each frame of the final fit: (genome, outcome) of the fits that gave a restoration, best network first."""
     rows = WorkItem.objects.filter(job=job, kind=ItemKind.FINISH, state=ItemState.DONE).order_by("id")
-    return [(row.genome, row.outcome) for row in rows if row.outcome and row.outcome.get("array")]
+    made: list[list[tuple[str, dict[str, Any]]]] = [[] for _ in frames_of_final(job)]
+    for row in rows:
+        if row.outcome and row.outcome.get("array"):
+            made[tile_of_key(row.key)].append((row.genome, row.outcome))
+    return made
+
+
+def _files(frame: dict[str, Any]) -> dict[str, Any]:
+    mask = frame["mask"]
+    return {
+        "picture": str(storage.path(frame["picture"])),
+        "mask": str(storage.path(mask)) if mask else None,
+    }
+
+
+def _part(frame: dict[str, Any], fits: list[tuple[str, dict[str, Any]]]) -> dict[str, Any]:
+    """One frame of several, as the evaluator's request names it (`nasdip_engine.finals.Part`)."""
+    return _files(frame) | {
+        "box": frame["box"],
+        "scale": frame["scale"],
+        "inputs": [str(storage.path(outcome["array"])) for _, outcome in fits],
+        "genomes": [genome for genome, _ in fits],
+    }
 
 
 def _upload(job: Job) -> dict[str, Any]:
@@ -97,7 +130,11 @@ def _upload(job: Job) -> dict[str, Any]:
 
 def _heartbeat_limit(job: Job, plan: Plan, item: WorkItem, kind: ItemKind) -> float:
     """The site's setting, or more where an iteration may take long (reliability, sec. 3)."""
-    fits = kind in (ItemKind.EVALUATE, ItemKind.FINISH)
-    height, width = pixels_of(job, "search" if kind is ItemKind.EVALUATE else "final") if fits else (0, 0)
     least = float(site.ENVIRONMENT.heartbeat_seconds)
-    return heartbeat_limit(item.genome if fits else None, height, width, plan.settings.input_channels, least)
+    if kind not in (ItemKind.EVALUATE, ItemKind.FINISH):
+        return heartbeat_limit(None, 0, 0, plan.settings.input_channels, least)
+    height, width = largest_of_final(job)
+    if kind is ItemKind.EVALUATE:
+        search = (job.frames or {})["search"]
+        height, width = search["height"] * job.factor, search["width"] * job.factor
+    return heartbeat_limit(item.genome, height, width, plan.settings.input_channels, least)

@@ -14,6 +14,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from nasdip_engine.errors import NasDipError
+from nasdip_engine.finals import tile_of_key
 from webapp.pictures import storage
 from webapp.pictures.models import MaskDrawing, Picture
 from webapp.restorations import events, notify, workers
@@ -168,14 +169,17 @@ def _failing(job: Job) -> list[WorkItem]:
 
 
 def _leaves_a_finalist(job: Job, dropped: list[WorkItem]) -> bool:
-    """Whether a final fit is done or still to do without those; true where none is among them."""
-    if all(item.kind != ItemKind.FINISH for item in dropped):
+    """Whether a final fit of each tile is done or still to do without those; true where none is among them."""
+    tiles = {tile_of_key(item.key) for item in dropped if item.kind == ItemKind.FINISH}
+    if not tiles:
         return True
     fits = WorkItem.objects.filter(job=job, kind=ItemKind.FINISH)
     others = fits.filter(state__in=(ItemState.WAITING, ItemState.LEASED)).exclude(
         pk__in=[item.pk for item in dropped]
     )
-    return others.exists() or bool(finished(job))
+    left = {tile_of_key(key) for key in others.values_list("key", flat=True)}
+    left |= {tile for tile, made in enumerate(finished(job)) if made}
+    return tiles <= left
 
 
 def _resume(job: Job) -> None:

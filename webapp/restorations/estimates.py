@@ -7,16 +7,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.db.models import Count, Sum
+from django.db.models import Count, QuerySet, Sum
 
 from nasdip_engine.genome.starters import starter_multiply_adds_per_pixel
 from nasdip_engine.search.settings import GPU_PRESETS, PRESETS, SearchSettings, describe
 from webapp.restorations.models import Generation, Job, WorkItem
-from webapp.restorations.plan import Plan
+from webapp.restorations.plan import Plan, frames_of_final
 from webapp.restorations.states import ItemKind, ItemState, JobState
 from webapp.restorations.workers import alive
 
-__all__ = ["guess", "offered_presets", "pixels_of", "rate", "seconds_for", "seconds_left", "slots"]
+__all__ = ["guess", "offered_presets", "rate", "seconds_for", "seconds_left", "slots"]
 
 USUAL_RATE = 6e9
 """Forward multiply-adds x iterations a second of one core: a first guess, before anything was measured."""
@@ -25,12 +25,6 @@ TYPICAL_PRICE = 2.5
 MEASURED_ITEMS = 100
 
 _TRAINED = {ItemKind.EVALUATE, ItemKind.FINISH}
-
-
-def pixels_of(job: Job, which: str) -> tuple[int, int]:
-    """(height, width) in output pixels of the job's "search" or "final" frame."""
-    frame = (job.frames or {})[which]
-    return frame["height"] * job.factor, frame["width"] * job.factor
 
 
 def slots() -> int:
@@ -59,17 +53,22 @@ def rate(device_class: str = "cpu") -> float | None:
     return work / seconds if seconds else None
 
 
-def seconds_for(settings: SearchSettings, final_pixels: int) -> float | None:
-    """Wall seconds of a whole job on the workers that are up, if nothing else runs; None where none is up."""
+def seconds_for(settings: SearchSettings, final_pixels: int, tiles: int = 1) -> float | None:
+    """Wall seconds of a whole job on the workers that are up, if nothing else runs; None where none is up.
+
+    final_pixels: output pixels of the final fit, of all its tiles together.
+    """
     if not alive().exists():
         return None
-    return guess(settings, final_pixels, slots(), rate(settings.device_class) or USUAL_RATE)
+    return guess(settings, final_pixels, slots(), rate(settings.device_class) or USUAL_RATE, tiles)
 
 
-def guess(settings: SearchSettings, final_pixels: int, at_once: int, speed: float = USUAL_RATE) -> float:
+def guess(
+    settings: SearchSettings, final_pixels: int, at_once: int, speed: float = USUAL_RATE, tiles: int = 1
+) -> float:
     """Wall seconds of a job with so many evaluations at once, each at `speed`; reads no rows."""
     price = starter_multiply_adds_per_pixel(settings.units, settings.crop, settings.input_channels)
-    work = describe(settings, final_pixels)["iterations_x_pixels"] * price * TYPICAL_PRICE
+    work = describe(settings, final_pixels, tiles)["iterations_x_pixels"] * price * TYPICAL_PRICE
     return work / speed / at_once
 
 
@@ -86,18 +85,25 @@ def seconds_left(job: Job) -> float | None:
         return None
     each = sum(row["seconds"] for row in spent) / len(spent)
     per_step = sum(row["seconds"] / row["iterations"] / row["pixels"] for row in spent) / len(spent)
-    final_height, final_width = pixels_of(job, "final")
-    one_final = per_step * plan.settings.longest_final_fit * final_height * final_width
+    frames = frames_of_final(job)
+    pixels = sum(frame["height"] * frame["width"] for frame in frames) * job.factor**2
+    one_final = per_step * plan.settings.longest_final_fit * pixels / len(frames)
     at_once = slots()
     if job.state == JobState.FINISHING:
-        open_fits = items.filter(
-            kind=ItemKind.FINISH, state__in=(ItemState.WAITING, ItemState.LEASED)
-        ).count()
-        return -(-open_fits // at_once) * one_final
+        fits = items.filter(kind=ItemKind.FINISH)
+        open_fits = fits.filter(state__in=(ItemState.WAITING, ItemState.LEASED)).count()
+        # Fits stop by themselves, so what those of the job took says more than the limit of iterations.
+        took = _seconds_of(fits)
+        return -(-open_fits // at_once) * (sum(took) / len(took) if took else one_final)
     left = _evaluations_left(job, plan.settings)
     return left * each / min(at_once, max(1, plan.settings.population)) + (
-        -(-plan.settings.finalists // at_once) * one_final
+        -(-plan.settings.finals(len(frames)) * len(frames) // at_once) * one_final
     )
+
+
+def _seconds_of(fits: QuerySet[WorkItem]) -> list[float]:
+    rows = fits.filter(state=ItemState.DONE).values_list("outcome", flat=True)
+    return [row["seconds"] for row in rows if row and row.get("seconds")]
 
 
 def _evaluations_left(job: Job, settings: SearchSettings) -> int:

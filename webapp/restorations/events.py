@@ -105,8 +105,15 @@ class GenerationClosed(TypedDict):
 
 
 class FinalProgress(TypedDict):
-    """A final fit goes on."""
+    """A final fit goes on.
 
+    tile: which of so many `tiles` of the picture it is of, from 0; done: so many final fits are done, of `fits`.
+    """
+
+    tile: int
+    tiles: int
+    done: int
+    fits: int
     genome: str
     iteration: int
     of: int

@@ -1,7 +1,7 @@
 """From the last generation to the result: final fits, the reference beside them, the combination, done.
 
-The steps are rows like any other work: `finish` for each finalist and `baseline` at once, `combine` when the
-fits are there, and the job is done when both are.
+The steps are rows like any other work: `finish` for each finalist (and for each tile of a picture that is not
+fitted whole) and `baseline` at once, `combine` when the fits are there, and the job is done when both are.
 """
 
 from __future__ import annotations
@@ -11,13 +11,14 @@ from uuid import UUID
 
 from django.utils import timezone
 
+from nasdip_engine.finals import final_key
 from nasdip_engine.search.history import Closed
 from nasdip_engine.search.search import best_of, finalists_of
 from webapp.restorations import events, notify
 from webapp.restorations.assignments import finished
 from webapp.restorations.events import EventKind
 from webapp.restorations.models import Event, Job, JobFile, WorkItem
-from webapp.restorations.plan import Plan
+from webapp.restorations.plan import Plan, frames_of_final, largest_of_final
 from webapp.restorations.results import run_of
 from webapp.restorations.states import SETTLED, ItemKind, ItemState, JobState
 from webapp.restorations.transitions import fail, move
@@ -30,6 +31,7 @@ __all__ = [
     "enter_finishing",
     "leftovers",
     "open_finals",
+    "unused_arrays",
 ]
 
 BASELINE_KEY = "baseline"
@@ -42,9 +44,9 @@ def open_finals(job: Job, plan: Plan, history: Sequence[Closed]) -> None:
     if not ranked:
         fail(job.pk, "No network of the search could be trained on this picture: every fitness is 0.")
         return
-    final = (job.frames or {})["final"]
-    height, width = final["height"] * plan.task.factor, final["width"] * plan.task.factor
-    finalists = finalists_of(history, plan.settings, height, width)
+    height, width = largest_of_final(job)
+    tiles = len(frames_of_final(job))
+    finalists = finalists_of(history, plan.settings, height, width, tiles)
     if not finalists:
         fail(
             job.pk,
@@ -57,10 +59,11 @@ def open_finals(job: Job, plan: Plan, history: Sequence[Closed]) -> None:
         WorkItem(
             job=job,
             kind=ItemKind.FINISH,
-            key=f"finish:{one.digest}",
+            key=final_key(one.digest, tile, tiles),
             genome=one.genome,
             device_class=job.device_class,
         )
+        for tile in range(tiles)
         for one in finalists
     ]
     rows.append(WorkItem(job=job, kind=ItemKind.BASELINE, key=BASELINE_KEY, device_class=job.device_class))
@@ -82,9 +85,13 @@ def advance_finals(job: Job) -> None:
         return
     combine = WorkItem.objects.filter(job=job, key=COMBINE_KEY).first()
     if combine is None:
-        if not finished(job):
-            reasons = "; ".join(sorted({str((item.outcome or {}).get("reason")) for item in fits}))
-            fail(job.pk, f"None of the best networks gave a result at full size: {reasons}.")
+        made = finished(job)
+        if not all(made):
+            failed = {str(reason) for item in fits if (reason := (item.outcome or {}).get("reason"))}
+            missing = sum(not fit for fit in made)
+            where = "at full size" if len(made) == 1 else f"for {missing} of {len(made)} tiles"
+            reasons = "; ".join(sorted(failed))
+            fail(job.pk, f"None of the best networks gave a result {where}: {reasons}.")
             return
         WorkItem.objects.create(
             job=job, kind=ItemKind.COMBINE, key=COMBINE_KEY, device_class=job.device_class
@@ -125,6 +132,21 @@ def leftovers(job_id: UUID) -> set[str]:
     baseline = WorkItem.objects.get(job=job, key=BASELINE_KEY)
     needed.add((baseline.outcome or {}).get("picture", ""))
     return set(JobFile.objects.filter(job=job).exclude(digest__in=needed).values_list("digest", flat=True))
+
+
+def unused_arrays() -> dict[UUID, set[str]]:
+    """Float pictures of jobs that ended without a result, by job: nobody will combine them any more."""
+    rows = WorkItem.objects.filter(
+        kind=ItemKind.FINISH,
+        state=ItemState.DONE,
+        job__state__in=(JobState.CANCELLED, JobState.FAILED),
+    )
+    found: dict[UUID, set[str]] = {}
+    for job_id, outcome in rows.values_list("job_id", "outcome"):
+        if outcome and outcome.get("array"):
+            found.setdefault(job_id, set()).add(outcome["array"])
+    kept = set(JobFile.objects.filter(job_id__in=found).values_list("digest", flat=True))
+    return {job_id: digests & kept for job_id, digests in found.items() if digests & kept}
 
 
 def done_without_discoveries() -> list[Job]:

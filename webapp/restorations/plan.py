@@ -13,7 +13,7 @@ from nasdip_engine.seeding import Seeds
 from nasdip_engine.task import Task
 from webapp.restorations.models import Job
 
-__all__ = ["Plan", "Slot"]
+__all__ = ["Plan", "Slot", "frames_of_final", "largest_of_final"]
 
 
 @dataclass(frozen=True)
@@ -64,6 +64,19 @@ class Plan:
             "settings": self.settings.to_json(),
             "evaluation_seed": self.seeds.evaluation_seed,
         }
+
+
+def frames_of_final(job: Job) -> list[dict[str, Any]]:
+    """The frames of the job's final fit, which a worker made: one where the picture is fitted whole."""
+    frames = job.frames or {}
+    return list(frames.get("tiles") or [frames["final"]])
+
+
+def largest_of_final(job: Job) -> tuple[int, int]:
+    """(height, width) in output pixels of the largest final fit."""
+    frames = frames_of_final(job)
+    height, width = (max(frame[side] for frame in frames) for side in ("height", "width"))
+    return height * job.factor, width * job.factor
 
 
 def task_of(job: Job, settings: SearchSettings) -> Task:

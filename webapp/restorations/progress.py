@@ -11,7 +11,7 @@ from webapp.restorations import events
 from webapp.restorations.assignments import Lease
 from webapp.restorations.events import EventKind
 from webapp.restorations.models import Job, WorkItem
-from webapp.restorations.states import WORKING, ItemKind, ItemState
+from webapp.restorations.states import SETTLED, WORKING, ItemKind, ItemState
 from webapp.restorations.transitions import hold
 
 __all__ = ["SECONDS_APART", "report"]
@@ -44,5 +44,15 @@ def report(lease: Lease, progress: Mapping[str, Any], preview: str) -> bool:
             "held_out_psnr": progress["held_out_psnr"],
             "preview": preview,
         }
-        events.append(job.pk, kind, told if final else {"generation": lease.generation, **told})
+        events.append(job.pk, kind, told | (_of_finals(lease) if final else {"generation": lease.generation}))
     return True
+
+
+def _of_finals(lease: Lease) -> dict[str, Any]:
+    fits = WorkItem.objects.filter(job_id=lease.job_id, kind=ItemKind.FINISH)
+    return {
+        "tile": lease.tile,
+        "tiles": lease.tiles,
+        "done": fits.filter(state__in=SETTLED).count(),
+        "fits": fits.count(),
+    }

@@ -5,20 +5,20 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
+from nasdip_engine.finals import final_record, frames_record, tile_of_key
 from nasdip_engine.runfile import build_run
 from nasdip_engine.search.history import Closed
 from nasdip_engine.search.history import Generation as Population
 from nasdip_engine.search.search import best_of
 from webapp.restorations.events import EventKind
 from webapp.restorations.models import Event, Generation, Job, WorkItem
-from webapp.restorations.plan import Plan
+from webapp.restorations.plan import Plan, frames_of_final
 from webapp.restorations.states import ItemKind, ItemState
 
 __all__ = ["run_of"]
 
-_OF_A_NETWORK = ("iterations", "best_iteration", "held_out_psnr", "reason", "multiply_adds", "pixels")
 _KEPT_OF_A_PICTURE = ("bit_depth", "grey", "alpha_sha256")  # not of jobs opened by older versions
-_PIXELS_OF_A_FRAME = ("picture", "mask")
+_FILES_OF_A_FRAME = ("picture", "mask")
 
 
 def run_of(job: Job, finished_at: datetime) -> dict[str, Any]:
@@ -31,22 +31,13 @@ def run_of(job: Job, finished_at: datetime) -> dict[str, Any]:
     outcomes = {item.key: item.outcome or {} for item in items}
     generations = list(Generation.objects.filter(job=job).order_by("number"))
     best = best_of([_closed(row) for row in generations], plan.settings)[0]
-    # What the owner took out stands in `excluded`; a repetition fits the others.
-    fits = [item for item in items if item.kind == ItemKind.FINISH and item.state != ItemState.REFUSED]
-    combined = outcomes["combine"]
     run = build_run(
         task=plan.task,
         settings=plan.settings,
         seeds=plan.seeds,
         fingerprint=job.fingerprint or {},
         generations=[_generation(row) for row in generations],
-        final={
-            "networks": [_network(item) for item in fits],
-            "choice": combined["choice"],
-            "held_out_psnr": combined["held_out_psnr"],
-            "noise": combined.get("noise"),
-            "digest": combined["digest"],
-        },
+        final=_final(job, items, outcomes["combine"]),
         best={
             "genome": best.genome,
             "fitness": best.fitness,
@@ -88,9 +79,15 @@ def _closed(row: Generation) -> Closed:
     return Closed(Population(row.number, tuple(row.genomes), row.elites), fitness)
 
 
-def _network(item: WorkItem) -> dict[str, Any]:
-    outcome = item.outcome or {}
-    return {"genome": item.genome} | {name: outcome.get(name) for name in _OF_A_NETWORK}
+def _final(job: Job, items: list[WorkItem], combined: dict[str, Any]) -> dict[str, Any]:
+    """What the owner took out stands in `excluded`; a repetition fits the others."""
+    frames = frames_of_final(job)
+    fits: dict[str, list[dict[str, Any] | None]] = {}
+    for item in items:
+        if item.kind == ItemKind.FINISH and item.state != ItemState.REFUSED:
+            of_network = fits.setdefault(item.genome, [None] * len(frames))
+            of_network[tile_of_key(item.key)] = item.outcome or {}
+    return final_record(fits, [frame["box"] for frame in frames], combined, combined["digest"])
 
 
 def _baseline(outcome: dict[str, Any]) -> dict[str, Any] | None:
@@ -125,10 +122,8 @@ def _picture(job: Job) -> dict[str, Any]:
         "input_sha256": frames["input_sha256"],
         "mask_sha256": frames["mask_sha256"],
         "share_to_fill": job.share_to_fill,
-        "final_frame": _frame(frames["final"]),
-        "search_frame": _frame(frames["search"]),
+        **frames_record(frames_of_final(job)),
+        "search_frame": {
+            name: value for name, value in frames["search"].items() if name not in _FILES_OF_A_FRAME
+        },
     }
-
-
-def _frame(frame: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in frame.items() if name not in _PIXELS_OF_A_FRAME}

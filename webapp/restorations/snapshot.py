@@ -10,7 +10,8 @@ from django.urls import reverse
 from webapp.restorations.estimates import seconds_left
 from webapp.restorations.events import EventKind
 from webapp.restorations.models import Event, Generation, Job, WorkItem
-from webapp.restorations.states import ENDED, MOVABLE, SETTLED, GenerationState, JobState
+from webapp.restorations.plan import frames_of_final
+from webapp.restorations.states import ENDED, MOVABLE, SETTLED, GenerationState, ItemKind, JobState
 from webapp.restorations.transitions import hold
 from webapp.restorations.turns import place_in_queue
 from webapp.restorations.workers import stranded, waits_for
@@ -42,7 +43,9 @@ def _shown(job: Job) -> dict[str, Any]:
     best = _latest(job, EventKind.BEST)
     whole = _latest(job, EventKind.FINAL_PROGRESS)
     reference = _latest(job, EventKind.BASELINE)
-    best_preview = whole["preview"] if whole and whole["preview"] else (best or {}).get("preview", "")
+    # A tile's preview is not one of the whole picture.
+    whole_preview = whole["preview"] if whole and whole.get("tiles", 1) == 1 else ""
+    best_preview = whole_preview or (best or {}).get("preview", "")
     return {
         "id": str(job.pk),
         "name": job.name,
@@ -74,7 +77,8 @@ def _shown(job: Job) -> dict[str, Any]:
         "seconds_left": seconds_left(job),
         "preview_url": _preview_url(job, job.preview_digest),
         "best_url": _preview_url(job, best_preview),
-        "best_of_whole": bool(whole and whole["preview"]),
+        "best_of_whole": bool(whole_preview),
+        "finals": _finals(job),
         "times": {
             name: None if value is None else value.isoformat()
             for name, value in (
@@ -94,6 +98,16 @@ def _networks(job: Job, current: Generation | None) -> int:
     if current is None:
         return int(job.settings["population"])
     return WorkItem.objects.filter(job=job, generation=current.number).count()
+
+
+def _finals(job: Job) -> dict[str, int] | None:
+    """How many final fits there are, and of how many tiles; None before the search is over."""
+    fits = WorkItem.objects.filter(job=job, kind=ItemKind.FINISH)
+    count = fits.count()
+    if not count:
+        return None
+    tiles = len(frames_of_final(job))
+    return {"tiles": tiles, "done": fits.filter(state__in=SETTLED).count(), "fits": count}
 
 
 def _individuals(job: Job, current: Generation | None) -> list[dict[str, Any]]:

@@ -11,7 +11,7 @@ from django.db import transaction
 from numpy.typing import NDArray
 
 from nasdip_engine.errors import MaskError, PictureError
-from nasdip_engine.framing import final_frame
+from nasdip_engine.framing import final_windows
 from nasdip_engine.picture import read_png
 from nasdip_engine.search.settings import settings_for, task_for
 from nasdip_engine.seeding import Seeds
@@ -62,7 +62,7 @@ def submit(
     settings = settings_for(preset, asked, overrides)
     seeds = Seeds.from_seed(seed)
     known = None if mask_digest is None else _known(mask_digest)
-    _check_frame(picture, known, asked)
+    _check_size(picture, known, asked, settings.tile)
     with transaction.atomic():
         job = Job.objects.create(
             owner=owner,
@@ -98,11 +98,10 @@ def _known(mask_digest: str) -> NDArray[np.bool_]:
         raise MaskError("the mask is not there any more; draw or upload it again", field="mask") from error
 
 
-def _check_frame(picture: Picture, known: NDArray[np.bool_] | None, task: Task) -> None:
-    """Refuse sizes and masks that can't be restored, by the engine's own rule; it looks at no pixel value."""
-    blank = np.broadcast_to(np.zeros((1, 1, 3), np.uint8), (picture.height, picture.width, 3))
+def _check_size(picture: Picture, known: NDArray[np.bool_] | None, task: Task, tile: int) -> None:
+    """Refuse sizes and masks that can't be restored, by the engine's own rule."""
     try:
-        final_frame(blank, known, task)
+        final_windows(picture.height, picture.width, known, task, tile)
     except PictureError as error:
         field = error.field or ("factor" if task.factor > 1 else "picture")
         raise PictureError(str(error), field=field) from error

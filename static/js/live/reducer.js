@@ -10,6 +10,7 @@
 /** @typedef {{generation: number, best: number, mean: number, worst: number}} CurvePoint */
 /** @typedef {{genome: string, fitness: number, reason: string | null, psnr: number | null}} Individual */
 /** @typedef {{genome: string, iteration: number, of: number, psnr: number | null, preview: string, final: boolean}} Current */
+/** @typedef {{tiles: number, done: number, fits: number}} Finals  final fits: of so many tiles, so many done */
 /** @typedef {{number: number, at: string, text: string}} LogLine */
 
 /**
@@ -18,7 +19,7 @@
  *   generation: number | null, generations: number, population: number, evaluated: number,
  *   individuals: readonly Individual[], curve: readonly CurvePoint[],
  *   bestFitness: number | null, bestGenome: string, bestPsnr: number | null, bestPreview: string, bestOfWhole: boolean,
- *   current: Current | null, place: number | null, secondsLeft: number | null,
+ *   current: Current | null, finals: Finals | null, place: number | null, secondsLeft: number | null,
  *   waitsFor: string, mayGoOnHere: boolean, log: readonly LogLine[],
  * }} LiveState
  */
@@ -61,6 +62,7 @@ export function fromSnapshot(snapshot) {
       : digestIn(snapshot.preview_url)
         ? { genome: "", iteration: 0, of: 0, psnr: null, preview: digestIn(snapshot.preview_url), final: false }
         : null,
+    finals: snapshot.finals ?? null,
     place: snapshot.place_in_queue ?? null,
     secondsLeft: snapshot.seconds_left ?? null,
     waitsFor: snapshot.waits_for ?? "",
@@ -92,7 +94,7 @@ export function reduce(state, event) {
 export function withSnapshot(state, snapshot) {
   const fresh = fromSnapshot(snapshot);
   const { place, secondsLeft, waitsFor, mayGoOnHere } = fresh;
-  const known = { ...state, place, secondsLeft, waitsFor, mayGoOnHere };
+  const known = { ...state, place, secondsLeft, waitsFor, mayGoOnHere, finals: fresh.finals ?? state.finals };
   if (fresh.last < state.last || fresh.generation !== state.generation) return known;
   return { ...known, evaluated: fresh.evaluated, population: fresh.population, countedUntil: fresh.last };
 }
@@ -153,8 +155,9 @@ const CHANGES = {
     ...(state.state === "queued" ? { state: "finishing", place: null } : {}),
     waitsFor: "",
     current: progress(event, true),
-    bestPreview: event.preview || state.bestPreview,
-    bestOfWhole: event.preview ? true : state.bestOfWhole,
+    finals: event.tiles ? { tiles: event.tiles, done: event.done, fits: event.fits } : state.finals,
+    // A tile's preview is not one of the whole picture.
+    ...(event.preview && !(event.tiles > 1) ? { bestPreview: event.preview, bestOfWhole: true } : {}),
   }),
   done: () => ({ state: "done", ended: true }),
   pausing: () => ({ state: "pausing" }),

@@ -66,6 +66,8 @@ function goingOn(state) {
         state.population,
       )} of ${state.population} networks.`;
     case "finishing":
+      if (state.finals && state.finals.tiles > 1)
+        return `The search is over. The best network now restores the picture in ${state.finals.tiles} tiles: ${state.finals.done} of ${state.finals.fits} fits are done.`;
       return "The search is over. The best networks now restore the whole picture.";
     case "pausing":
       return "Pausing: running fits are being stopped.";

@@ -13,6 +13,7 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.views.decorators.http import require_safe
 
+from nasdip_engine.finals import BY_TILE, layout_words
 from nasdip_engine.task import IMPULSE, NONE, TaskKind
 from webapp.restorations.access import job_for
 from webapp.restorations.models import Job
@@ -24,6 +25,12 @@ __all__ = ["download_name", "job"]
 NO_DIGEST = "0" * 64
 # Below this many decibels two methods are called equal.
 SAME_DB = 0.05
+
+
+RESULT_FROM = {
+    "mean": "the mean of the best networks",
+    BY_TILE: "the best network of each tile, or their mean",
+}
 
 
 @dataclass(frozen=True)
@@ -74,6 +81,7 @@ def result_context(row: Job) -> dict[str, Any]:
         "known_are_exact": row.task == TaskKind.INPAINT and row.noise in ("", NONE),
         "absolute": row.noise == IMPULSE,
         "facts": facts(row, run),
+        "layout": layout(run, row),
         "generations": run["generations"],
         "best_is_starter": run["best_is_starter"],
     }
@@ -109,6 +117,20 @@ def fill_words(share: float | None) -> str:
     return "" if share is None else f"{100 * share:.2f} % of the picture was filled."
 
 
+def layout(run: dict[str, Any], row: Job) -> list[str]:
+    """How a large picture was fitted, as sentences; none for one that was fitted whole."""
+    tiles = run["picture"].get("tiles") or []
+    words = layout_words(
+        [(tuple(tile["box"]), tile["scale"]) for tile in tiles],
+        row.factor,
+        holes=row.task == TaskKind.INPAINT,
+    )
+    only = run["picture"].get("final_frame")
+    if only and only["scale"] != 1.0:
+        words = layout_words([(tuple(only["box"]), only["scale"])], row.factor, holes=True)
+    return [f"{text[:1].upper()}{text[1:]}." for text in words]
+
+
 def facts(row: Job, run: dict[str, Any]) -> list[tuple[str, str]]:
     """What the run took, in words."""
     cost = run["cost"]
@@ -120,7 +142,8 @@ def facts(row: Job, run: dict[str, Any]) -> list[tuple[str, str]]:
         ("Best fitness", f"{run['best_fitness']:.4f}"),
         ("Iterations", count_words(cost["iterations"])),
         ("Multiply-adds", count_words(cost["multiply_adds"])),
-        ("Result from", "the mean of the best networks" if choice == "mean" else "one network"),
+        *([("Tiles", str(len(run["final"]["tiles"])))] if "tiles" in run["final"] else []),
+        ("Result from", RESULT_FROM.get(choice, "one network")),
         ("Seed", str(row.seed)),
         ("Preset", row.preset),
         ("Noise assumed", noise_words(row)),

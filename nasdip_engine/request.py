@@ -1,0 +1,127 @@
+"""What an evaluator is asked, and what it says while it works: JSON values; pictures travel as files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, TypedDict
+
+from nasdip_engine.bit_depth import DEPTHS
+from nasdip_engine.errors import SettingsError
+from nasdip_engine.finals import Part
+from nasdip_engine.search.settings import SearchSettings
+from nasdip_engine.task import Task
+
+__all__ = ["Kind", "Progress", "Request"]
+
+
+class Kind(StrEnum):
+    """EVALUATE a search fit, FINISH a final fit, BASELINE a training-free reference, COMBINE final fits."""
+
+    EVALUATE = "evaluate"
+    FINISH = "finish"
+    BASELINE = "baseline"
+    COMBINE = "combine"
+
+
+class Progress(TypedDict):
+    """Sent once an iteration: the heartbeat. loss is null where nothing is trained; held_out_psnr is the last
+    one looked at, in dB; preview is a PNG in base64, 256 px at most, about once a second, else null."""
+
+    iteration: int
+    of: int
+    loss: float | None
+    held_out_psnr: float | None
+    preview: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What to compute. Paths are of PNG files; picture is the frame to fit, mask grey >= 128 = known.
+
+    output: where the float32 .npy (H, W, 3) of a fit goes (EVALUATE only if given), or the PNG of BASELINE
+    and COMBINE.  inputs, genomes: COMBINE's .npy files and the networks that made them.  method: BASELINE's,
+    the task's own if None.  bit_depth: of that PNG, the frame's own if None.  reference: EVALUATE and FINISH, a clean
+    picture of the output's size: the outcome then has `true`, the PSNR against it by iteration, and is otherwise the same
+    to the bit.  hook: a fault to inject, for tests of the guard.  parts: the frames of a picture fitted in several; size
+    and mask are then the upload's, output the whole's .npy.
+    """
+
+    kind: Kind
+    task: Task
+    settings: SearchSettings
+    evaluation_seed: int
+    picture: str
+    mask: str | None = None
+    genome: str | None = None
+    output: str | None = None
+    method: str | None = None
+    inputs: tuple[str, ...] = ()
+    genomes: tuple[str, ...] = ()
+    bit_depth: int | None = None
+    reference: str | None = None
+    hook: str | None = None
+    parts: tuple[Part, ...] = ()
+    size: tuple[int, int] | None = None
+
+    def __post_init__(self) -> None:
+        needed = {
+            Kind.EVALUATE: ("genome",),
+            Kind.FINISH: ("genome", "output"),
+            Kind.BASELINE: ("output",),
+            Kind.COMBINE: ("output", "size") if self.parts else ("inputs", "genomes", "output"),
+        }
+        for name in needed[self.kind]:
+            if not getattr(self, name):
+                raise SettingsError(f"a request to {self.kind} needs {name}", field=name)
+        if self.bit_depth not in (None, *DEPTHS):
+            raise SettingsError(f"bit_depth is {self.bit_depth!r}; allowed are 8 and 16", field="bit_depth")
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "kind": self.kind.value,
+            "task": self.task.to_json(),
+            "settings": self.settings.to_json(),
+            "evaluation_seed": self.evaluation_seed,
+            "picture": self.picture,
+            "mask": self.mask,
+            "genome": self.genome,
+            "output": self.output,
+            "method": self.method,
+            "inputs": list(self.inputs),
+            "genomes": list(self.genomes),
+            "bit_depth": self.bit_depth,
+            "reference": self.reference,
+            "hook": self.hook,
+            "parts": [part.to_json() for part in self.parts],
+            "size": self.size,
+        }
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Request:
+        """Optional fields may be missing. Raises SettingsError for an unknown or incomplete request."""
+        try:
+            kind = Kind(value.get("kind", ""))
+        except ValueError:
+            raise SettingsError(
+                f"kind is {value.get('kind')!r}; allowed are {', '.join(Kind)}", field="kind"
+            ) from None
+        return cls(
+            kind=kind,
+            task=Task.from_json(value["task"]),
+            settings=SearchSettings.from_json(value["settings"]),
+            evaluation_seed=value["evaluation_seed"],
+            picture=value["picture"],
+            mask=value.get("mask"),
+            genome=value.get("genome"),
+            output=value.get("output"),
+            method=value.get("method"),
+            inputs=tuple(value.get("inputs") or ()),
+            genomes=tuple(value.get("genomes") or ()),
+            bit_depth=value.get("bit_depth"),
+            reference=value.get("reference"),
+            hook=value.get("hook"),
+            parts=tuple(Part.from_json(part) for part in value.get("parts") or ()),
+            size=tuple(value["size"]) if value.get("size") else None,
+        )

@@ -1,0 +1,60 @@
+"""Pictures larger than a tile through the API: what presets say of them, and what is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from django.contrib.auth.models import User
+from django.utils import timezone
+
+from tests.web.cast import Api, encoded, photograph
+from tests.web.requests import order, refused
+from webapp.pictures.intake import save_strokes, store_picture
+from webapp.restorations.models import Worker
+
+pytestmark = pytest.mark.django_db
+
+
+def test_a_larger_picture_is_restored_in_tiles_and_its_presets_say_so(
+    alice: User, api: Callable[[User], Api]
+) -> None:
+    large = store_picture(alice, encoded(photograph(1100, 600)), "large.png")
+    way = api(alice)
+    now = timezone.now()
+    Worker.objects.create(name="w", heartbeat_at=now, started_at=now, slots=2)
+    told = way("GET", f"presets?picture={large.pk}&task=denoise").json()
+    assert told["tiles"] == 6
+    assert told["notes"] == [
+        "The picture is restored in 6 overlapping tiles of 410 x 332 pixels, at full size."
+    ]
+    assert all(preset["estimate"].startswith("6 tiles, about ") for preset in told["presets"])
+    assert way("GET", f"presets?picture={large.pk}&task=inpaint").json()["tiles"] == 1, (
+        "no hole is painted yet"
+    )
+    assert way("POST", "jobs", order(large)).status_code == 202
+
+
+def test_the_painted_holes_say_in_how_many_windows_they_are_filled(
+    alice: User, api: Callable[[User], Api]
+) -> None:
+    large = store_picture(alice, encoded(photograph(2000, 700)), "large.png")
+    way = api(alice)
+    dots = [{"tool": "brush", "size": 20, "points": [[x, 300]]} for x in (50, 1900)]
+    save_strokes(large, dots)
+    told = way("GET", f"presets?picture={large.pk}&task=inpaint").json()
+    assert told["tiles"] == 2
+    assert told["notes"] == [
+        "The holes are filled in 2 windows around them of 512 x 512 pixels, at full size."
+    ]
+    save_strokes(large, [{"tool": "brush", "size": 300, "points": [[500, 350], [1400, 350]]}])
+    told = way("GET", f"presets?picture={large.pk}&task=inpaint").json()
+    assert "fitted at 28 % of their size" in told["notes"][0]
+
+
+def test_a_result_over_100_megapixels_is_refused(alice: User, api: Callable[[User], Api]) -> None:
+    large = store_picture(alice, encoded(photograph(1400, 1300)), "large.png")
+    way = api(alice)
+    told = refused(way("POST", "jobs", order(large, task="upscale", factor=8)), 422, "factor")
+    assert "11200 x 10400, 116.5 megapixels; a result has up to 100" in told["detail"]
+    refused(way("GET", f"presets?picture={large.pk}&task=upscale&factor=8"), 422, "factor")
