@@ -11,7 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
+from nasdip_engine.framing import Frame, final_frames
 from nasdip_engine.seeding import generator
+from nasdip_engine.task import Task
 
 Pixels = NDArray[np.uint8]
 Samples = NDArray[np.unsignedinteger[Any]]
@@ -124,3 +126,9 @@ def display_p3() -> bytes:
     import pyvips
 
     return bytes(pyvips.Image.profile_load("p3"))
+
+
+def final_frame(pixels: Samples, mask: NDArray[np.bool_] | None, task: Task) -> Frame:
+    """The only frame of a picture that is fitted whole, or of a hole in one window."""
+    (frame,) = final_frames(pixels, mask, task)
+    return frame

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from skimage import data
 
-from nasdip_engine.framing import final_frame, search_frame
+from nasdip_engine.framing import final_frames, search_frame
 from nasdip_engine.picture import Form
 from nasdip_engine.question import Question
 from nasdip_engine.search.settings import settings_for
@@ -41,8 +41,8 @@ def question(seed: int = 3, **overrides: Any) -> Question:
         **overrides,
     }
     settings = settings_for("preview", task, {"final_iterations": 20, **given})
-    final = final_frame(noisy(), None, task)
+    final = final_frames(noisy(), None, task)
     return Question(
         upload=noisy(), form=Form(), mask=None, task=task, settings=settings, seeds=Seeds.from_seed(seed), notes=(),
-        final=final, search=search_frame(final, task, settings),
+        final=final, search=search_frame(final[0], task, settings),
     )  # fmt: skip

@@ -15,14 +15,14 @@ from nasdip_engine.baselines import baseline
 from nasdip_engine.bit_depth import at_depth, grey_of, in_unit_range, quantised
 from nasdip_engine.errors import SettingsError
 from nasdip_engine.evaluation import Kind, Request, evaluate, pixel_digest
-from nasdip_engine.framing import Frame, final_frame, paste, search_frame
+from nasdip_engine.framing import Frame, paste, search_frame
 from nasdip_engine.genome.starters import starters
 from nasdip_engine.picture import encode_mask, encode_png, read_png
 from nasdip_engine.restoration.degradation import degradation_for
 from nasdip_engine.restoration.metrics import psnr, ssim
 from nasdip_engine.search.settings import settings_for
 from nasdip_engine.task import Task, TaskKind
-from tests.engine.pictures import Samples, photo
+from tests.engine.pictures import Samples, final_frame, photo
 
 INPAINT = Task(TaskKind.INPAINT)
 SMALL = {"population": 2, "generations": 1, "iterations": 2, "final_iterations": 2, "crop": 32}

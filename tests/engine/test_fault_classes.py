@@ -14,7 +14,7 @@ import pytest
 
 from nasdip_engine.evaluation import evaluate
 from nasdip_engine.evaluator import HOOK_VARIABLE
-from nasdip_engine.framing import final_frame, search_frame
+from nasdip_engine.framing import final_frames, search_frame
 from nasdip_engine.guard import Fault, FaultKind, Host, Limits, Outcome
 from nasdip_engine.local import CannotGoOn, LocalSearch
 from nasdip_engine.picture import Form
@@ -142,10 +142,10 @@ def search(hook: str, monkeypatch: pytest.MonkeyPatch) -> LocalSearch:
     monkeypatch.setenv(HOOK_VARIABLE, hook)
     task, picture = Task(TaskKind.DENOISE), photo(48, 40)
     settings = settings_for("preview", task, {"iterations": ITERATIONS})
-    final = final_frame(picture, None, task)
+    final = final_frames(picture, None, task)
     asked = Question(
         upload=picture, form=Form(), mask=None, task=task, settings=settings, seeds=SEEDS, notes=(),
-        final=final, search=search_frame(final, task, settings),
+        final=final, search=search_frame(final[0], task, settings),
     )  # fmt: skip
     return LocalSearch(asked, workers=2)
 

@@ -13,6 +13,7 @@ from nasdip_engine.framing import Frame, final_frames, final_windows, paste, sea
 from nasdip_engine.search.settings import TILE, settings_for
 from nasdip_engine.seeding import generator
 from nasdip_engine.task import Task, TaskKind
+from tests.engine.pictures import final_frame
 
 DENOISE, INPAINT, ENLARGE = Task(TaskKind.DENOISE), Task(TaskKind.INPAINT), Task(TaskKind.UPSCALE, 4)
 PREVIEW = settings_for("preview", DENOISE)
@@ -28,12 +29,6 @@ def holed(height: int, width: int, *holes: tuple[int, int, int, int]) -> NDArray
     for x, y, hole_width, hole_height in holes:
         mask[y : y + hole_height, x : x + hole_width] = False
     return mask
-
-
-def final_frame(whole: NDArray[np.uint8], mask: NDArray[np.bool_] | None, task: Task) -> Frame:
-    """The only frame of a final fit."""
-    (frame,) = final_frames(whole, mask, task)
-    return frame
 
 
 # ---------------------------------------------------------------------------------------------- final frame

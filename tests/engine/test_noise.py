@@ -20,7 +20,7 @@ from benchmarks import degrade
 from nasdip_engine.baselines import fill_from_neighbours
 from nasdip_engine.errors import PictureError, SettingsError
 from nasdip_engine.evaluation import Kind, Request, evaluate
-from nasdip_engine.framing import final_frame, paste, search_frame
+from nasdip_engine.framing import paste, search_frame
 from nasdip_engine.genome.starters import starters
 from nasdip_engine.restoration.degradation import degradation_for, held_out_error, held_out_set
 from nasdip_engine.restoration.final import Combination, combine_finals
@@ -29,6 +29,7 @@ from nasdip_engine.restoration.noise_level import corrected_psnr, noise_record, 
 from nasdip_engine.search.settings import settings_for
 from nasdip_engine.seeding import generator
 from nasdip_engine.task import BLOCK, NOISES, Task, TaskKind
+from tests.engine.pictures import final_frame
 
 Pixels = NDArray[np.uint8]
 Mask = NDArray[np.bool_]
