@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from nasdip_engine.evaluation import evaluate
     from nasdip_engine.genome.genome import Genome
     from nasdip_engine.genome.phenotype import Phenotype
+    from nasdip_engine.library import Restoration, SearchResult, restore, search
     from nasdip_engine.search.search import first_generation, next_generation
     from nasdip_engine.search.settings import SearchSettings, settings_for
     from nasdip_engine.seeding import Seeds
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 _HOMES = {
     "Genome": "nasdip_engine.genome.genome",
     "Phenotype": "nasdip_engine.genome.phenotype",
+    "Restoration": "nasdip_engine.library",
+    "SearchResult": "nasdip_engine.library",
     "SearchSettings": "nasdip_engine.search.settings",
     "Seeds": "nasdip_engine.seeding",
     "Task": "nasdip_engine.task",
@@ -29,6 +32,8 @@ _HOMES = {
     "evaluate": "nasdip_engine.evaluation",
     "first_generation": "nasdip_engine.search.search",
     "next_generation": "nasdip_engine.search.search",
+    "restore": "nasdip_engine.library",
+    "search": "nasdip_engine.library",
     "settings_for": "nasdip_engine.search.settings",
 }
 
@@ -36,6 +41,8 @@ __all__ = [
     "VERSION",
     "Genome",
     "Phenotype",
+    "Restoration",
+    "SearchResult",
     "SearchSettings",
     "Seeds",
     "Task",
@@ -43,6 +50,8 @@ __all__ = [
     "evaluate",
     "first_generation",
     "next_generation",
+    "restore",
+    "search",
     "settings_for",
 ]
 

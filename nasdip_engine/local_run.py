@@ -19,7 +19,7 @@ from nasdip_engine.runfile import build_run, dump_run
 from nasdip_engine.search.search import Ranked, best_of, finalists_of
 from nasdip_engine.store import Store
 
-__all__ = ["evaluate_one", "restore_to_folder", "true_scores"]
+__all__ = ["evaluate_one", "restore_question", "restore_to_folder", "true_scores", "write_run"]
 
 Pixels = Samples
 Say = Callable[[str], None]
@@ -66,19 +66,18 @@ def _against(picture: Pixels, reference: Pixels | None) -> dict[str, float | Non
     return scores(picture, reference)
 
 
-def restore_to_folder(
+def restore_question(
     asked: Question,
-    folder: Path,
     *,
     reference: Pixels | None = None,
     workers: int | None = None,
     say: Say = lambda _: None,
     store: Store | None = None,
-) -> dict[str, Any]:
-    """Search, restore and write the whole folder; returns what `run.json` holds.
+) -> tuple[dict[str, Any], Pixels, Pixels]:
+    """Search and restore: what `run.json` holds, the restored picture and the training-free reference.
 
-    With a store the run is the same but for what it took; its cost then says what came `from_store`.
-    An interrupted or failed run leaves no files behind.  Raises CannotGoOn.
+    reference: (H, W, 3), the clean picture, for figures only.  With a store the run is the same but for what it
+    took; its cost then says what came `from_store`.  Raises CannotGoOn.
     """
     began = time.monotonic()
     studied = reference if store else None
@@ -100,11 +99,33 @@ def restore_to_folder(
             | _saved(search, store),
             reference=_against(restored, reference),
         )  # fmt: skip
+    return run, restored, rival
+
+
+def restore_to_folder(
+    asked: Question,
+    folder: Path,
+    *,
+    reference: Pixels | None = None,
+    workers: int | None = None,
+    say: Say = lambda _: None,
+    store: Store | None = None,
+) -> dict[str, Any]:
+    """Search, restore (`restore_question`) and write the whole folder; returns what `run.json` holds.
+
+    An interrupted or failed run leaves no files behind.  Raises CannotGoOn.
+    """
+    run, restored, rival = restore_question(asked, reference=reference, workers=workers, say=say, store=store)
+    write_run(asked, folder, run, restored, rival)
+    return run
+
+
+def write_run(asked: Question, folder: Path, run: dict[str, Any], restored: Pixels, rival: Pixels) -> None:
+    """Write the folder of a run, whole or not at all.  Raises CannotGoOn."""
     try:
         _write_whole(asked, folder, run, restored, rival)
     except OSError as problem:
         raise CannotGoOn(f"{folder} cannot be written: {problem.strerror}; nothing was kept") from problem
-    return run
 
 
 def _write_whole(asked: Question, folder: Path, run: dict[str, Any], restored: Pixels, rival: Pixels) -> None:

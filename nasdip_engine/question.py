@@ -35,7 +35,10 @@ __all__ = [
     "check_genome_belongs",
     "check_output_folder",
     "from_arguments",
+    "from_pixels",
     "from_run",
+    "read_mask_file",
+    "read_picture",
     "read_reference",
     "save_question",
 ]
@@ -215,6 +218,36 @@ def _with_depth(picture: Picture, asked: int | None) -> tuple[str, ...]:
     if asked is None or asked == picture.bit_depth:
         return picture.notes
     return (*picture.notes, f"the result has {asked} bits a channel, the picture {picture.bit_depth}")
+
+
+def from_pixels(
+    pixels: Pixels,
+    task: Task,
+    settings: SearchSettings,
+    seeds: Seeds,
+    *,
+    mask: Mask | None = None,
+    form: Form | None = None,
+) -> Question:
+    """The question about a picture in memory.
+
+    pixels: uint8 or uint16 (h, w, 3).  mask: bool (h, w), True = known; INPAINT only.  form: what the result keeps
+    of a file (`Picture.form`); by default the depth of the pixels.  Raises InvalidInput, one sentence.
+    """
+    if mask is None and task.kind is TaskKind.INPAINT:
+        raise MaskError("inpaint needs a mask: bool (h, w), True = known", field="mask")
+    kept = form or Form(bit_depth=bits_of(pixels))
+    return _framed(pixels, kept, mask, task, settings, seeds, ())
+
+
+def read_picture(path: Path, host: Host) -> Picture:
+    """Decode a picture file in the guarded decoder.  Raises PictureError naming the file."""
+    return decode(_read(path), str(path), host)
+
+
+def read_mask_file(path: Path, size: tuple[int, int], host: Host, *, invert: bool = False) -> Mask:
+    """Read a mask file, bool (h, w), True = known; size: (width, height).  Raises MaskError, PictureError."""
+    return read_mask(_read(path), str(path), size, invert, host)
 
 
 def from_run(folder: Path) -> Question:

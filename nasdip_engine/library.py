@@ -1,0 +1,208 @@
+"""The engine from Python: `restore` and `search` on a picture in memory or in a file.
+
+The same search, evaluator processes and final fits as the command line's; a picture, genome or digest that
+one of them gives the other gives too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nasdip_engine.errors import InvalidInput, MaskError, PictureError, SettingsError
+from nasdip_engine.guard import Host
+from nasdip_engine.local import LocalSearch
+from nasdip_engine.local_run import restore_question, write_run
+from nasdip_engine.question import Question, check_output_folder, from_pixels, read_mask_file, read_picture
+from nasdip_engine.search.search import Ranked, best_of
+from nasdip_engine.search.settings import settings_for
+from nasdip_engine.seeding import Seeds
+from nasdip_engine.task import Task, TaskKind
+
+__all__ = ["Restoration", "SearchResult", "restore", "search"]
+
+Say = Callable[[str], None]
+PictureLike = NDArray[Any] | str | Path
+MaskLike = NDArray[np.bool_] | str | Path
+
+
+@dataclass(frozen=True, eq=False)
+class SearchResult:
+    """What a search found.
+
+    ranked: every distinct network that has a fitness, best first.  generations: one record a generation, as
+    in `run.json`: `best, mean, worst` fitness in [0, 1], counts, genomes.  question: what was asked.
+    """
+
+    ranked: tuple[Ranked, ...]
+    generations: tuple[dict[str, Any], ...]
+    question: Question
+
+    @property
+    def genome(self) -> str:
+        """The text of the best genome.  Raises InvalidInput where no network has a fitness."""
+        if not self.ranked:
+            raise InvalidInput("no network of this search has a fitness; raise the population or generations")
+        return self.ranked[0].genome
+
+
+@dataclass(frozen=True, eq=False)
+class Restoration:
+    """A restored picture with all that is known of it.
+
+    picture: (H, W, 3), uint8 or the upload's own depth.  baseline: the training-free reference of the task,
+    in the same form.  run: what `run.json` holds: settings, seeds, generations, fitness, cost, digests, and
+    with a reference PSNR in dB, SSIM and LPIPS.
+    """
+
+    picture: NDArray[Any]
+    baseline: NDArray[Any]
+    run: dict[str, Any]
+    question: Question
+
+    @property
+    def genome(self) -> str:
+        """The text of the best genome."""
+        return str(self.run["best_genome"])
+
+    @property
+    def fitness(self) -> float:
+        """The fitness of the best genome, in [0, 1]."""
+        return float(self.run["best_fitness"])
+
+    def save(self, folder: str | Path) -> None:
+        """Write what `nasdip restore --out` writes; `nasdip verify` repeats it from there.
+
+        Raises InvalidInput where the folder is not empty, CannotGoOn where it can't be written.
+        """
+        check_output_folder(Path(folder))
+        write_run(self.question, Path(folder), self.run, self.picture, self.baseline)
+
+
+def search(
+    picture: PictureLike,
+    task: str | Task = "denoise",
+    *,
+    mask: MaskLike | None = None,
+    factor: int | None = None,
+    preset: str = "preview",
+    seed: int = 0,
+    settings: Mapping[str, Any] | None = None,
+    workers: int | None = None,
+    say: Say = lambda _: None,
+) -> SearchResult:
+    """Search the networks for one picture (paper, sec. 3.2) without the final fit.
+
+    picture: a file, or an array (h, w, 3) or (h, w), uint8 or uint16, sRGB.  task: "denoise", "inpaint",
+    "upscale" or a Task.  mask: a file (grey >= 128 = known) or bool (h, w), True = known; "inpaint" only.
+    factor: 2 to 8, "upscale" only.  preset, settings: a preset's numbers, some of them set by hand
+    (`SearchSettings`).  seed: decides every random choice.  workers: evaluations at once, the cores by
+    default.  say: gets one line of progress at a time.
+    Raises InvalidInput, one sentence, before any work; CannotGoOn when the machine fails repeatedly.
+    """
+    asked = _question(picture, task, mask, factor, preset, seed, settings)
+    with LocalSearch(asked, workers=workers, say=say) as running:
+        history, records = running.search()
+    return SearchResult(tuple(best_of(history, asked.settings)), tuple(records), asked)
+
+
+def restore(
+    picture: PictureLike,
+    task: str | Task = "denoise",
+    *,
+    mask: MaskLike | None = None,
+    factor: int | None = None,
+    reference: PictureLike | None = None,
+    preset: str = "preview",
+    seed: int = 0,
+    settings: Mapping[str, Any] | None = None,
+    workers: int | None = None,
+    say: Say = lambda _: None,
+) -> Restoration:
+    """Search the network for one picture and restore the picture with it (paper, sec. 3; eq. 3-6).
+
+    reference: the clean picture, of the result's size, for figures only: no part of the search sees it.
+    The other arguments and what is raised: see `search`; CannotGoOn also where no network has a fitness.
+    """
+    asked = _question(picture, task, mask, factor, preset, seed, settings)
+    clean = None if reference is None else _clean(reference, asked)
+    run, restored, rival = restore_question(asked, reference=clean, workers=workers, say=say)
+    return Restoration(restored, rival, run, asked)
+
+
+def _question(
+    picture: PictureLike,
+    task: str | Task,
+    mask: MaskLike | None,
+    factor: int | None,
+    preset: str,
+    seed: int,
+    settings: Mapping[str, Any] | None,
+) -> Question:
+    if isinstance(task, Task):
+        if factor is not None and factor != task.factor:
+            raise SettingsError(
+                f"factor is {factor}, the task has {task.factor}; give it once", field="factor"
+            )
+        wanted = task
+    else:
+        wanted = Task(_kind(task), 1 if factor is None else factor)
+    chosen = settings_for(preset, wanted, settings)
+    with Host("decoder") as host:  # a process that starts with its first file
+        pixels, icc = _pixels(picture, "picture", host)
+        size = (pixels.shape[1], pixels.shape[0])
+        known = _mask(mask, size, host)
+    return from_pixels(pixels, wanted, chosen, Seeds.from_seed(seed), mask=known, icc=icc)
+
+
+def _kind(task: str) -> TaskKind:
+    try:
+        return TaskKind(task)
+    except ValueError:
+        raise SettingsError(f"task is {task!r}; allowed are {', '.join(TaskKind)}", field="task") from None
+
+
+def _pixels(given: PictureLike, name: str, host: Host) -> tuple[NDArray[Any], bytes | None]:
+    """The pixels (h, w, 3) of a file or an array, and a file's colour profile."""
+    if isinstance(given, str | Path):
+        picture = read_picture(Path(given), host)
+        return picture.pixels, picture.icc
+    array = np.asarray(given)
+    if array.ndim == 2:
+        array = np.repeat(array[..., None], 3, axis=2)
+    if array.ndim != 3 or array.shape[2] != 3 or array.dtype != np.uint8:
+        raise PictureError(
+            f"the {name} is {array.dtype} {array.shape}; it must be uint8, (height, width, 3) or (height, width)"
+        )
+    return np.ascontiguousarray(array), None
+
+
+def _mask(given: MaskLike | None, size: tuple[int, int], host: Host) -> NDArray[np.bool_] | None:
+    if given is None:
+        return None
+    if isinstance(given, str | Path):
+        return read_mask_file(Path(given), size, host)
+    array = np.asarray(given)
+    if array.dtype != np.bool_ or array.ndim != 2:
+        raise MaskError(
+            f"the mask is {array.dtype} {array.shape}; it must be bool (height, width), True = known",
+            field="mask",
+        )
+    return array
+
+
+def _clean(reference: PictureLike, asked: Question) -> NDArray[Any]:
+    with Host("decoder") as host:
+        pixels, _ = _pixels(reference, "reference", host)
+    size = (pixels.shape[1], pixels.shape[0])
+    if size != asked.result_size:
+        raise PictureError(
+            f"the reference has {size[0]} x {size[1]} pixels, "
+            f"the result {asked.result_size[0]} x {asked.result_size[1]}"
+        )
+    return pixels
