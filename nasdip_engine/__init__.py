@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from nasdip_engine.genome.phenotype import Phenotype
     from nasdip_engine.library import Restoration, SearchResult, restore, search
     from nasdip_engine.search.search import first_generation, next_generation
-    from nasdip_engine.search.settings import SearchSettings, settings_for
+    from nasdip_engine.search.settings import SearchSettings, settings_for, task_for
     from nasdip_engine.seeding import Seeds
     from nasdip_engine.task import Task, TaskKind
     from nasdip_engine.version import VERSION
@@ -35,6 +35,7 @@ _HOMES = {
     "restore": "nasdip_engine.library",
     "search": "nasdip_engine.library",
     "settings_for": "nasdip_engine.search.settings",
+    "task_for": "nasdip_engine.search.settings",
 }
 
 __all__ = [
@@ -53,6 +54,7 @@ __all__ = [
     "restore",
     "search",
     "settings_for",
+    "task_for",
 ]
 
 

@@ -14,13 +14,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nasdip_engine.bit_depth import Samples, bits_of
 from nasdip_engine.errors import InvalidInput, MaskError, PictureError, SettingsError
 from nasdip_engine.guard import Host
 from nasdip_engine.local import LocalSearch
 from nasdip_engine.local_run import restore_question, write_run
+from nasdip_engine.picture import Form
 from nasdip_engine.question import Question, check_output_folder, from_pixels, read_mask_file, read_picture
 from nasdip_engine.search.search import Ranked, best_of
-from nasdip_engine.search.settings import settings_for
+from nasdip_engine.search.settings import settings_for, task_for
 from nasdip_engine.seeding import Seeds
 from nasdip_engine.task import Task, TaskKind
 
@@ -55,13 +57,13 @@ class SearchResult:
 class Restoration:
     """A restored picture with all that is known of it.
 
-    picture: (H, W, 3), uint8 or the upload's own depth.  baseline: the training-free reference of the task,
+    picture: (H, W, 3), uint8 or uint16 as the upload.  baseline: the training-free reference of the task,
     in the same form.  run: what `run.json` holds: settings, seeds, generations, fitness, cost, digests, and
     with a reference PSNR in dB, SSIM and LPIPS.
     """
 
-    picture: NDArray[Any]
-    baseline: NDArray[Any]
+    picture: Samples
+    baseline: Samples
     run: dict[str, Any]
     question: Question
 
@@ -152,12 +154,14 @@ def _question(
         wanted = task
     else:
         wanted = Task(_kind(task), 1 if factor is None else factor)
-    chosen = settings_for(preset, wanted, settings)
+    given = dict(settings or {})
+    wanted = task_for(preset, wanted, wanted.kernel if isinstance(task, Task) else given.get("kernel"))
+    chosen = settings_for(preset, wanted, given)
     with Host("decoder") as host:  # a process that starts with its first file
-        pixels, icc = _pixels(picture, "picture", host)
+        pixels, form = _pixels(picture, "picture", host)
         size = (pixels.shape[1], pixels.shape[0])
         known = _mask(mask, size, host)
-    return from_pixels(pixels, wanted, chosen, Seeds.from_seed(seed), mask=known, icc=icc)
+    return from_pixels(pixels, wanted, chosen, Seeds.from_seed(seed), mask=known, form=form)
 
 
 def _kind(task: str) -> TaskKind:
@@ -167,19 +171,20 @@ def _kind(task: str) -> TaskKind:
         raise SettingsError(f"task is {task!r}; allowed are {', '.join(TaskKind)}", field="task") from None
 
 
-def _pixels(given: PictureLike, name: str, host: Host) -> tuple[NDArray[Any], bytes | None]:
-    """The pixels (h, w, 3) of a file or an array, and a file's colour profile."""
+def _pixels(given: PictureLike, name: str, host: Host) -> tuple[Samples, Form]:
+    """The pixels (h, w, 3) of a file or an array, and what a result keeps of it."""
     if isinstance(given, str | Path):
         picture = read_picture(Path(given), host)
-        return picture.pixels, picture.icc
+        return picture.pixels, picture.form()
     array = np.asarray(given)
-    if array.ndim == 2:
+    grey = array.ndim == 2
+    if grey:
         array = np.repeat(array[..., None], 3, axis=2)
-    if array.ndim != 3 or array.shape[2] != 3 or array.dtype != np.uint8:
+    if array.ndim != 3 or array.shape[2] != 3 or array.dtype not in (np.uint8, np.uint16):
         raise PictureError(
-            f"the {name} is {array.dtype} {array.shape}; it must be uint8, (height, width, 3) or (height, width)"
+            f"the {name} is {array.dtype} {array.shape}; it must be uint8 or uint16, (height, width, 3) or (height, width)"
         )
-    return np.ascontiguousarray(array), None
+    return np.ascontiguousarray(array), Form(grey=grey, bit_depth=bits_of(array))
 
 
 def _mask(given: MaskLike | None, size: tuple[int, int], host: Host) -> NDArray[np.bool_] | None:
@@ -196,7 +201,7 @@ def _mask(given: MaskLike | None, size: tuple[int, int], host: Host) -> NDArray[
     return array
 
 
-def _clean(reference: PictureLike, asked: Question) -> NDArray[Any]:
+def _clean(reference: PictureLike, asked: Question) -> Samples:
     with Host("decoder") as host:
         pixels, _ = _pixels(reference, "reference", host)
     size = (pixels.shape[1], pixels.shape[0])
