@@ -22,12 +22,12 @@ from typing import Any
 from skimage import data
 
 from nasdip_engine.evaluation import evaluate
+from nasdip_engine.evolution.settings import settings_for
 from nasdip_engine.genome.starters import starters
 from nasdip_engine.guard import Host, Outcome
 from nasdip_engine.guard_mode import Mode
 from nasdip_engine.numerics import fingerprint
 from nasdip_engine.picture import encode_png
-from nasdip_engine.search.settings import settings_for
 from nasdip_engine.task import Task, TaskKind
 
 SIDE = 32

@@ -20,14 +20,14 @@ from typing import Any
 
 from benchmarks.pictures import Case, astronaut_noise
 from benchmarks.starter_study import question
+from nasdip_engine.evolution.history import Closed
+from nasdip_engine.evolution.search import best_of
+from nasdip_engine.evolution.settings import SearchSettings, settings_for
 from nasdip_engine.framing import search_frame
 from nasdip_engine.genome.starters import starters
 from nasdip_engine.local import LocalSearch
 from nasdip_engine.local_run import true_scores
 from nasdip_engine.question import Question
-from nasdip_engine.search.history import Closed
-from nasdip_engine.search.search import best_of
-from nasdip_engine.search.settings import SearchSettings, settings_for
 from nasdip_engine.seeding import Seeds
 from nasdip_engine.store import Store
 from nasdip_engine.store_commands import add_options, store_of

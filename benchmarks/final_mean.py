@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from benchmarks.pictures import PHOTOGRAPHS, Case, case
+from nasdip_engine.evolution.settings import SearchSettings, settings_for
 from nasdip_engine.genome.genome import Genome
 from nasdip_engine.genome.starters import starters
 from nasdip_engine.numerics import use_one_thread
@@ -34,7 +35,6 @@ from nasdip_engine.restoration.final import MEAN, combine_finals
 from nasdip_engine.restoration.fit import CHECK_EVERY, Fit, FitSettings, fit, noise_input
 from nasdip_engine.restoration.metrics import psnr
 from nasdip_engine.restoration.network import build
-from nasdip_engine.search.settings import SearchSettings, settings_for
 from nasdip_engine.seeding import Seeds, generator
 from nasdip_engine.task import Task, TaskKind
 

@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 
 from nasdip_engine.errors import InvalidPhenotype
+from nasdip_engine.evolution.settings import default_cost_cap
 from nasdip_engine.genome.cost import multiply_adds_per_pixel
 from nasdip_engine.genome.genome import MAX_UNITS, REPRESENTATIONS, Genome
-from nasdip_engine.search.settings import default_cost_cap
 from nasdip_engine.seeding import generator
 
 _CROP, _CHANNELS = 128, 32

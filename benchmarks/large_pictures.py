@@ -36,12 +36,12 @@ from numpy.typing import NDArray
 from PIL import Image
 from skimage import data
 
+from nasdip_engine.evolution.settings import PRESETS, SearchSettings, settings_for
 from nasdip_engine.framing import Frame, final_frames, final_windows, search_frame, searched_frame
 from nasdip_engine.genome.starters import starters
 from nasdip_engine.local import LocalSearch
 from nasdip_engine.picture import Form, encode_png
 from nasdip_engine.question import Question
-from nasdip_engine.search.settings import PRESETS, SearchSettings, settings_for
 from nasdip_engine.seeding import Seeds, generator
 from nasdip_engine.task import Task, TaskKind
 

@@ -12,10 +12,10 @@ from dataclasses import replace
 
 from benchmarks.pictures import astronaut_noise, chelsea_strokes, coffee_small
 from benchmarks.starter_study import question
+from nasdip_engine.evolution.search import best_of
+from nasdip_engine.evolution.settings import settings_for
 from nasdip_engine.local import LocalSearch
 from nasdip_engine.restoration.metrics import psnr
-from nasdip_engine.search.search import best_of
-from nasdip_engine.search.settings import settings_for
 from nasdip_engine.seeding import Seeds
 from nasdip_engine.store_commands import add_options, store_of
 

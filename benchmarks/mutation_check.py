@@ -39,7 +39,7 @@ class Fault:
 FAULTS = (
     Fault(
         "no elitism",
-        "nasdip_engine/search/evolution.py",
+        "nasdip_engine/evolution/breeding.py",
         "elites = tuple(ranked[: settings.elites])",
         "elites = tuple(child() for _ in ranked[: settings.elites])",
         ("tests/engine/test_evolution.py",),
@@ -74,7 +74,7 @@ FAULTS = (
     ),
     Fault(
         "mutation rate doubled",
-        "nasdip_engine/search/evolution.py",
+        "nasdip_engine/evolution/breeding.py",
         "rng.random(len(genome.bits)) < rate",
         "rng.random(len(genome.bits)) < 2 * rate",
         ("tests/engine/test_evolution.py",),

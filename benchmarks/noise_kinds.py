@@ -27,6 +27,7 @@ from skimage import data
 
 from benchmarks import degrade
 from nasdip_engine.baselines import baseline
+from nasdip_engine.evolution.settings import SearchSettings, settings_for
 from nasdip_engine.genome.genome import Genome
 from nasdip_engine.genome.starters import starters
 from nasdip_engine.numerics import use_one_thread
@@ -36,7 +37,6 @@ from nasdip_engine.restoration.fitness import held_out_psnr
 from nasdip_engine.restoration.metrics import psnr
 from nasdip_engine.restoration.network import build
 from nasdip_engine.restoration.noise_level import noise_record
-from nasdip_engine.search.settings import SearchSettings, settings_for
 from nasdip_engine.seeding import generator
 from nasdip_engine.task import Task
 

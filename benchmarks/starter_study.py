@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.pictures import Case, astronaut_noise, chelsea_strokes, coffee_small
+from nasdip_engine.evolution.settings import settings_for
 from nasdip_engine.framing import final_frames, search_frame, searched_frame
 from nasdip_engine.genome.genome import Genome
 from nasdip_engine.genome.phenotype import Phenotype
@@ -21,7 +22,6 @@ from nasdip_engine.genome.starters import starters
 from nasdip_engine.local import LocalSearch
 from nasdip_engine.picture import Form
 from nasdip_engine.question import Question
-from nasdip_engine.search.settings import settings_for
 from nasdip_engine.seeding import Seeds
 from nasdip_engine.store_commands import add_options, store_of
 from nasdip_engine.task import Task, TaskKind

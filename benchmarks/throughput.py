@@ -32,13 +32,13 @@ from torch.profiler import ProfilerActivity, profile
 from benchmarks.phenotypes import drawn
 from benchmarks.pictures import astronaut_noise
 from benchmarks.starter_study import question
+from nasdip_engine.evolution.settings import default_cost_cap
 from nasdip_engine.genome.genome import Genome
 from nasdip_engine.local import LocalSearch
 from nasdip_engine.numerics import fingerprint, use_one_thread
 from nasdip_engine.restoration.degradation import degradation_for
 from nasdip_engine.restoration.fit import noise_input
 from nasdip_engine.restoration.network import build
-from nasdip_engine.search.settings import default_cost_cap
 from nasdip_engine.seeding import generator
 from nasdip_engine.task import Task, TaskKind
 

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nasdip_engine.bit_depth import Samples, raw_bytes
+from nasdip_engine.evolution.settings import SearchSettings
 from nasdip_engine.framing import Frame, final_frames, search_frame, searched_frame
 from nasdip_engine.picture import encode_mask, encode_png, read_png
-from nasdip_engine.search.settings import SearchSettings
 from nasdip_engine.task import Task
 from webapp.restorations import files
 from webapp.restorations.leases import Lease

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from nasdip_engine.evaluation import evaluate
+    from nasdip_engine.evolution.search import first_generation, next_generation
+    from nasdip_engine.evolution.settings import SearchSettings, settings_for, task_for
     from nasdip_engine.genome.genome import Genome
     from nasdip_engine.genome.phenotype import Phenotype
     from nasdip_engine.library import Restoration, SearchResult, restore, search
-    from nasdip_engine.search.search import first_generation, next_generation
-    from nasdip_engine.search.settings import SearchSettings, settings_for, task_for
     from nasdip_engine.seeding import Seeds
     from nasdip_engine.task import Task, TaskKind
     from nasdip_engine.version import VERSION
@@ -24,18 +24,18 @@ _HOMES = {
     "Phenotype": "nasdip_engine.genome.phenotype",
     "Restoration": "nasdip_engine.library",
     "SearchResult": "nasdip_engine.library",
-    "SearchSettings": "nasdip_engine.search.settings",
+    "SearchSettings": "nasdip_engine.evolution.settings",
     "Seeds": "nasdip_engine.seeding",
     "Task": "nasdip_engine.task",
     "TaskKind": "nasdip_engine.task",
     "VERSION": "nasdip_engine.version",
     "evaluate": "nasdip_engine.evaluation",
-    "first_generation": "nasdip_engine.search.search",
-    "next_generation": "nasdip_engine.search.search",
+    "first_generation": "nasdip_engine.evolution.search",
+    "next_generation": "nasdip_engine.evolution.search",
     "restore": "nasdip_engine.library",
     "search": "nasdip_engine.library",
-    "settings_for": "nasdip_engine.search.settings",
-    "task_for": "nasdip_engine.search.settings",
+    "settings_for": "nasdip_engine.evolution.settings",
+    "task_for": "nasdip_engine.evolution.settings",
 }
 
 __all__ = [

@@ -17,8 +17,8 @@ from typing import Any, NoReturn
 
 from nasdip_engine import store_commands
 from nasdip_engine.errors import InvalidInput, NasDipError
+from nasdip_engine.evolution.settings import GPU_PRESETS, PRESETS, describe, settings_for, task_for
 from nasdip_engine.genome.genome import MAX_UNITS, REPRESENTATIONS
-from nasdip_engine.search.settings import GPU_PRESETS, PRESETS, describe, settings_for, task_for
 from nasdip_engine.task import NOISES, Task, TaskKind
 from nasdip_engine.version import VERSION
 

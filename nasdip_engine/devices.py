@@ -11,7 +11,7 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from nasdip_engine.search.settings import SearchSettings
+from nasdip_engine.evolution.settings import SearchSettings
 
 __all__ = ["cores", "fingerprint_for", "lacking", "refusal"]
 

@@ -20,7 +20,7 @@ from PIL import Image
 
 from nasdip_engine.bit_depth import Samples, at_depth, bits_of, quantised, raw_bytes
 from nasdip_engine.errors import MaskError, PictureError
-from nasdip_engine.search.settings import TILE, SearchSettings
+from nasdip_engine.evolution.settings import TILE, SearchSettings
 from nasdip_engine.task import BLOCK, CORRELATED, Task, TaskKind
 from nasdip_engine.tiling import LARGEST_RESULT_PIXELS, Box, tile_boxes
 from nasdip_engine.windows import Window, bounds_of, centred, windows_around_holes

@@ -16,13 +16,13 @@ from numpy.typing import NDArray
 
 from nasdip_engine.bit_depth import Samples, bits_of
 from nasdip_engine.errors import InvalidInput, MaskError, PictureError, SettingsError
+from nasdip_engine.evolution.search import Ranked, best_of
+from nasdip_engine.evolution.settings import settings_for, task_for
 from nasdip_engine.guard import Host
 from nasdip_engine.local import LocalSearch
 from nasdip_engine.local_run import restore_question, write_run
 from nasdip_engine.picture import Form
 from nasdip_engine.question import Question, check_output_folder, from_pixels, read_mask_file, read_picture
-from nasdip_engine.search.search import Ranked, best_of
-from nasdip_engine.search.settings import settings_for, task_for
 from nasdip_engine.seeding import Seeds
 from nasdip_engine.task import Task, TaskKind
 

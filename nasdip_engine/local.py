@@ -1,6 +1,6 @@
 """Drives one search with evaluator processes on this machine: what `nasdip restore` does.
 
-The search itself is `search.search`, the same functions that the workers of the application drive; this module only
+The search itself is `evolution.search`, the same functions that the workers of the application drive; this module only
 turns populations into evaluations and final fits. The order in which evaluations end, their number at once and what
 failed in between change no result.
 """
@@ -18,17 +18,17 @@ import numpy as np
 
 from nasdip_engine.bit_depth import Samples
 from nasdip_engine.evaluation import Kind, pixel_digest
+from nasdip_engine.evolution.history import Closed, Generation
+from nasdip_engine.evolution.search import (
+    Converged,
+    first_generation,
+    next_generation,
+)
 from nasdip_engine.finals import Part, final_key, final_record
 from nasdip_engine.framing import paste, paste_whole
 from nasdip_engine.genome.genome import Genome
 from nasdip_engine.local_evaluations import CannotGoOn, LocalEvaluations
 from nasdip_engine.picture import encode_mask, read_png
-from nasdip_engine.search.history import Closed, Generation
-from nasdip_engine.search.search import (
-    Converged,
-    first_generation,
-    next_generation,
-)
 
 __all__ = ["CannotGoOn", "LocalSearch"]
 

@@ -22,6 +22,11 @@ from nasdip_engine.devices import cores, fingerprint_for
 from nasdip_engine.devices import refusal as refusal_of_settings
 from nasdip_engine.errors import NasDipError, SettingsError
 from nasdip_engine.evaluation import Kind, Request
+from nasdip_engine.evolution.search import (
+    EXCLUDED,
+    evaluation_key,
+    refusal,
+)
 from nasdip_engine.framing import Frame
 from nasdip_engine.genome.genome import Genome
 from nasdip_engine.guard import Fault, FaultKind, Host, Limits
@@ -30,11 +35,6 @@ from nasdip_engine.local_store import Reference, shelf_for
 from nasdip_engine.outcome import CRASHES_TO_POISON, without_fitness
 from nasdip_engine.picture import encode_mask, encode_png
 from nasdip_engine.question import Question
-from nasdip_engine.search.search import (
-    EXCLUDED,
-    evaluation_key,
-    refusal,
-)
 from nasdip_engine.store import Shelf, Store
 
 __all__ = ["CannotGoOn", "LocalEvaluations"]

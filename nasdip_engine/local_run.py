@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from nasdip_engine.bit_depth import Samples
+from nasdip_engine.evolution.search import Ranked, best_of, finalists_of
 from nasdip_engine.framing import reference_frame
 from nasdip_engine.local import CannotGoOn, LocalSearch
 from nasdip_engine.question import Question, save_question
 from nasdip_engine.runfile import build_run, dump_run
-from nasdip_engine.search.search import Ranked, best_of, finalists_of
 from nasdip_engine.store import Store
 
 __all__ = ["evaluate_one", "restore_question", "restore_to_folder", "true_scores", "write_run"]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from nasdip_engine.devices import cores, refusal
 from nasdip_engine.errors import SettingsError
-from nasdip_engine.search.settings import SearchSettings
+from nasdip_engine.evolution.settings import SearchSettings
 
 if TYPE_CHECKING:
     import torch

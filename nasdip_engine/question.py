@@ -19,13 +19,13 @@ from numpy.typing import NDArray
 
 from nasdip_engine.bit_depth import DEPTHS, Samples, bits_of, raw_bytes
 from nasdip_engine.errors import GenomeError, InvalidInput, MaskError, PictureError, SettingsError
+from nasdip_engine.evolution.settings import SearchSettings, settings_for, task_for
 from nasdip_engine.finals import frames_record, layout_words
 from nasdip_engine.framing import Frame, final_frames, search_frame, searched_frame
 from nasdip_engine.genome.genome import REPRESENTATIONS, Genome
 from nasdip_engine.guard import Host
 from nasdip_engine.picture import Form, Picture, decode, decode_result, encode_mask, read_mask, share_to_fill
 from nasdip_engine.runfile import load_run
-from nasdip_engine.search.settings import SearchSettings, settings_for, task_for
 from nasdip_engine.seeding import Seeds
 from nasdip_engine.task import FACTORS, Task, TaskKind
 

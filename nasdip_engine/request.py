@@ -9,8 +9,8 @@ from typing import Any, TypedDict
 
 from nasdip_engine.bit_depth import DEPTHS
 from nasdip_engine.errors import SettingsError
+from nasdip_engine.evolution.settings import SearchSettings
 from nasdip_engine.finals import Part
-from nasdip_engine.search.settings import SearchSettings
 from nasdip_engine.task import Task
 
 __all__ = ["Kind", "Progress", "Request"]

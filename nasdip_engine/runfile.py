@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from nasdip_engine.errors import InvalidInput
+from nasdip_engine.evolution.settings import SearchSettings
 from nasdip_engine.genome.genome import Genome
-from nasdip_engine.search.settings import SearchSettings
 from nasdip_engine.seeding import Seeds
 from nasdip_engine.task import Task
 from nasdip_engine.version import VERSION

@@ -23,13 +23,13 @@ from PIL import Image
 from nasdip_engine.baselines import baseline, baseline_method
 from nasdip_engine.bit_depth import Samples, bits_of, quantised, raw_bytes
 from nasdip_engine.errors import SettingsError
+from nasdip_engine.evolution.settings import SearchSettings
 from nasdip_engine.finals import BY_TILE, Part
 from nasdip_engine.picture import read_frame_mask
 from nasdip_engine.restoration.degradation import degradation_for, held_out_set
 from nasdip_engine.restoration.final import combine_finals
 from nasdip_engine.restoration.fitness import held_out_psnr
 from nasdip_engine.restoration.noise_level import corrected_psnr, noise_record
-from nasdip_engine.search.settings import SearchSettings
 from nasdip_engine.task import Task
 from nasdip_engine.tiling import Patch, bands, blend_rows, overlap_of
 from nasdip_engine.windows import reduced_holes

@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 
 from nasdip_engine.bit_depth import Samples
 from nasdip_engine.errors import SettingsError
+from nasdip_engine.evolution.settings import SearchSettings
 from nasdip_engine.restoration.degradation import degradation_for, held_out_error, held_out_set
 from nasdip_engine.restoration.fitness import held_out_psnr
 from nasdip_engine.restoration.perceptual import observed_distance
-from nasdip_engine.search.settings import SearchSettings
 from nasdip_engine.task import Task
 
 __all__ = ["MEAN", "Combination", "combine_finals"]

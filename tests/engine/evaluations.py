@@ -6,10 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from nasdip_engine.evolution.settings import settings_for
 from nasdip_engine.genome.starters import starters
 from nasdip_engine.guard import Host, Outcome
 from nasdip_engine.picture import encode_png
-from nasdip_engine.search.settings import settings_for
 from nasdip_engine.seeding import Seeds
 from nasdip_engine.task import Task, TaskKind
 from tests.engine.pictures import photo

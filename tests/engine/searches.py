@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 from PIL import Image
 from skimage import data
 
+from nasdip_engine.evolution.settings import settings_for
 from nasdip_engine.framing import final_frames, search_frame
 from nasdip_engine.picture import Form
 from nasdip_engine.question import Question
-from nasdip_engine.search.settings import settings_for
 from nasdip_engine.seeding import Seeds, generator
 from nasdip_engine.task import Task, TaskKind
 

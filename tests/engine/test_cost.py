@@ -10,6 +10,8 @@ from skimage import data
 from torch.profiler import ProfilerActivity, profile
 
 from nasdip_engine.errors import InvalidPhenotype
+from nasdip_engine.evolution.search import refusal
+from nasdip_engine.evolution.settings import PRESETS, settings_for
 from nasdip_engine.genome.blocks import layout
 from nasdip_engine.genome.cost import MIN_SIDE, cost, multiply_adds_per_pixel, stage_sizes
 from nasdip_engine.genome.genome import MAX_UNITS, Genome, encode
@@ -22,8 +24,6 @@ from nasdip_engine.restoration.degradation import degradation_for, held_out_set
 from nasdip_engine.restoration.fit import FitSettings, fit, noise_input
 from nasdip_engine.restoration.network import build
 from nasdip_engine.restoration.probe import machine_factor
-from nasdip_engine.search.search import refusal
-from nasdip_engine.search.settings import PRESETS, settings_for
 from nasdip_engine.seeding import generator
 from nasdip_engine.task import Task, TaskKind
 from tests.engine.strategies import phenotypes

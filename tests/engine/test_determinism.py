@@ -16,10 +16,10 @@ from PIL import Image
 
 from nasdip_engine.evaluation import Kind, Request, evaluate
 from nasdip_engine.evaluator import HOOK_VARIABLE
+from nasdip_engine.evolution.history import Closed
 from nasdip_engine.genome.genome import Genome
 from nasdip_engine.genome.starters import starters
 from nasdip_engine.local import CannotGoOn, LocalSearch
-from nasdip_engine.search.history import Closed
 from nasdip_engine.store import Store
 from tests.engine.searches import SIDE, noisy, question
 

@@ -13,6 +13,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from nasdip_engine.devices import cores, fingerprint_for, lacking, refusal
 from nasdip_engine.errors import SettingsError
 from nasdip_engine.evaluation import evaluate
+from nasdip_engine.evolution.settings import settings_for
 from nasdip_engine.genome.starters import starters
 from nasdip_engine.guard import Fault, FaultKind, Host
 from nasdip_engine.guard_mode import Mode, host_environment, mode_for
@@ -22,7 +23,6 @@ from nasdip_engine.restoration.fit import noise_input
 from nasdip_engine.restoration.network import build
 from nasdip_engine.restoration.placement import moved
 from nasdip_engine.restoration.resample import bilinear
-from nasdip_engine.search.settings import settings_for
 from nasdip_engine.seeding import generator
 from nasdip_engine.task import Task, TaskKind
 from tests.engine.evaluations import OTHER, THIRD, Ask, asking, outcome

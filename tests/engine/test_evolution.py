@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nasdip_engine.evolution.breeding import TRIES, breed, crossover, draw_until, mutate, selection_weights
+from nasdip_engine.evolution.settings import SearchSettings
 from nasdip_engine.genome.genome import REPRESENTATIONS, Genome, genome_length
-from nasdip_engine.search.evolution import TRIES, breed, crossover, draw_until, mutate, selection_weights
-from nasdip_engine.search.settings import SearchSettings
 from nasdip_engine.seeding import generator
 from tests.engine.strategies import genomes
 

@@ -14,12 +14,12 @@ import pytest
 
 from nasdip_engine.evaluation import evaluate
 from nasdip_engine.evaluator import HOOK_VARIABLE
+from nasdip_engine.evolution.settings import settings_for
 from nasdip_engine.framing import final_frames, search_frame
 from nasdip_engine.guard import Fault, FaultKind, Host, Limits, Outcome
 from nasdip_engine.local import CannotGoOn, LocalSearch
 from nasdip_engine.picture import Form
 from nasdip_engine.question import Question
-from nasdip_engine.search.settings import settings_for
 from nasdip_engine.task import Task, TaskKind
 from tests.engine.evaluations import DIGEST, GENOME, ITERATIONS, OTHER, SEEDS, THIRD, Ask, asking, outcome
 from tests.engine.faulty_host import MODES

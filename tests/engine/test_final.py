@@ -7,8 +7,8 @@ import pytest
 from numpy.typing import NDArray
 
 from nasdip_engine.errors import SettingsError
+from nasdip_engine.evolution.settings import settings_for
 from nasdip_engine.restoration.final import MEAN, Combination, combine_finals
-from nasdip_engine.search.settings import settings_for
 from nasdip_engine.seeding import generator
 from nasdip_engine.task import Task, TaskKind
 from tests.engine.pictures import photo

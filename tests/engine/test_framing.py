@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from nasdip_engine.errors import MaskError, PictureError
+from nasdip_engine.evolution.settings import TILE, settings_for
 from nasdip_engine.framing import Frame, final_frames, final_windows, paste, search_frame, searched_frame
-from nasdip_engine.search.settings import TILE, settings_for
 from nasdip_engine.seeding import generator
 from nasdip_engine.task import Task, TaskKind
 from tests.engine.pictures import final_frame

@@ -6,13 +6,13 @@ from dataclasses import replace
 
 import pytest
 
+from nasdip_engine.evolution.history import Closed, Generation
+from nasdip_engine.evolution.search import finalists_of, refusal
+from nasdip_engine.evolution.settings import settings_for
 from nasdip_engine.genome.cost import cost
 from nasdip_engine.genome.genome import encode
 from nasdip_engine.genome.starters import plain
 from nasdip_engine.liveness import LEAST_HEARTBEAT, heartbeat_limit
-from nasdip_engine.search.history import Closed, Generation
-from nasdip_engine.search.search import finalists_of, refusal
-from nasdip_engine.search.settings import settings_for
 from nasdip_engine.task import Task, TaskKind
 
 SETTINGS = replace(settings_for("preview", Task(TaskKind.DENOISE)), cost_cap=0)

@@ -20,13 +20,13 @@ from benchmarks import degrade
 from nasdip_engine.baselines import fill_from_neighbours
 from nasdip_engine.errors import PictureError, SettingsError
 from nasdip_engine.evaluation import Kind, Request, evaluate
+from nasdip_engine.evolution.settings import settings_for
 from nasdip_engine.framing import paste, search_frame
 from nasdip_engine.genome.starters import starters
 from nasdip_engine.restoration.degradation import degradation_for, held_out_error, held_out_set
 from nasdip_engine.restoration.final import Combination, combine_finals
 from nasdip_engine.restoration.hold_out import CAP, blocks, moved_copies, scattered, within_cap
 from nasdip_engine.restoration.noise_level import corrected_psnr, noise_record, noise_sigma
-from nasdip_engine.search.settings import settings_for
 from nasdip_engine.seeding import generator
 from nasdip_engine.task import BLOCK, NOISES, Task, TaskKind
 from tests.engine.pictures import final_frame

@@ -17,12 +17,12 @@ from skimage import data
 
 from nasdip_engine.errors import SettingsError
 from nasdip_engine.evaluation import Kind, Request, evaluate
+from nasdip_engine.evolution.settings import SMALLEST_OBSERVED, SearchSettings, settings_for
 from nasdip_engine.genome.starters import starters
 from nasdip_engine.report import write_convergence
 from nasdip_engine.restoration.degradation import Degradation, degradation_for
 from nasdip_engine.restoration.fitness import SMALLEST, perceptual_fitness, score
 from nasdip_engine.restoration.perceptual import SMALLEST_SIDE, lpips
-from nasdip_engine.search.settings import SMALLEST_OBSERVED, SearchSettings, settings_for
 from nasdip_engine.task import Task, TaskKind
 
 SIDE = 32

@@ -10,14 +10,14 @@ from pathlib import Path
 import pytest
 
 from nasdip_engine.errors import InvalidPhenotype, SettingsError
+from nasdip_engine.evolution.breeding import selection_weights
+from nasdip_engine.evolution.history import Closed, Converged, Generation
+from nasdip_engine.evolution.paper import PAPER
+from nasdip_engine.evolution.search import best_of, first_generation, is_starter, next_generation, refusal
+from nasdip_engine.evolution.settings import PRESETS, SearchSettings, describe, settings_for, task_for
 from nasdip_engine.genome.cost import cost
 from nasdip_engine.genome.genome import REPRESENTATIONS, Genome, encode
 from nasdip_engine.genome.phenotype import Phenotype, Stage
-from nasdip_engine.search.evolution import selection_weights
-from nasdip_engine.search.history import Closed, Converged, Generation
-from nasdip_engine.search.paper import PAPER
-from nasdip_engine.search.search import best_of, first_generation, is_starter, next_generation, refusal
-from nasdip_engine.search.settings import PRESETS, SearchSettings, describe, settings_for, task_for
 from nasdip_engine.seeding import Seeds
 from nasdip_engine.task import Task, TaskKind
 

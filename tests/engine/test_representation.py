@@ -22,13 +22,13 @@ from hypothesis import strategies as st
 
 import nasdip_engine
 from nasdip_engine.errors import GenomeError, InvalidPhenotype
+from nasdip_engine.evolution.breeding import breed, crossover, mutate
+from nasdip_engine.evolution.settings import settings_for, task_for
 from nasdip_engine.genome.diagram import architecture_svg
 from nasdip_engine.genome.genome import REPRESENTATIONS, Genome, encode, genome_length
 from nasdip_engine.genome.phenotype import Phenotype, Stage
 from nasdip_engine.genome.starters import plain, starters
 from nasdip_engine.restoration.network import build
-from nasdip_engine.search.evolution import breed, crossover, mutate
-from nasdip_engine.search.settings import settings_for, task_for
 from nasdip_engine.seeding import generator
 from nasdip_engine.task import Task, TaskKind
 from tests.engine.strategies import genomes, phenotypes_of

@@ -11,12 +11,8 @@ from itertools import pairwise
 import pytest
 
 from nasdip_engine.errors import InvalidPhenotype
-from nasdip_engine.genome.cost import multiply_adds_per_pixel
-from nasdip_engine.genome.genome import Genome, encode
-from nasdip_engine.genome.phenotype import Phenotype, Stage
-from nasdip_engine.genome.starters import plain, starters
-from nasdip_engine.search.history import Closed, Converged, Generation
-from nasdip_engine.search.search import (
+from nasdip_engine.evolution.history import Closed, Converged, Generation
+from nasdip_engine.evolution.search import (
     best_of,
     evaluation_key,
     first_generation,
@@ -24,7 +20,11 @@ from nasdip_engine.search.search import (
     next_generation,
     refusal,
 )
-from nasdip_engine.search.settings import SearchSettings, settings_for
+from nasdip_engine.evolution.settings import SearchSettings, settings_for
+from nasdip_engine.genome.cost import multiply_adds_per_pixel
+from nasdip_engine.genome.genome import Genome, encode
+from nasdip_engine.genome.phenotype import Phenotype, Stage
+from nasdip_engine.genome.starters import plain, starters
 from nasdip_engine.seeding import Seeds
 from nasdip_engine.task import Task, TaskKind
 
@@ -113,9 +113,9 @@ def test_another_process_breeds_the_same_generation() -> None:
     history = [close(first_generation(PREVIEW, SEEDS))]
     program = (
         "import json, sys\n"
-        "from nasdip_engine.search.history import Closed\n"
-        "from nasdip_engine.search.search import next_generation\n"
-        "from nasdip_engine.search.settings import SearchSettings\n"
+        "from nasdip_engine.evolution.history import Closed\n"
+        "from nasdip_engine.evolution.search import next_generation\n"
+        "from nasdip_engine.evolution.settings import SearchSettings\n"
         "from nasdip_engine.seeding import Seeds\n"
         "settings, seeds, history = json.load(sys.stdin)\n"
         "bred = next_generation(SearchSettings.from_json(settings), Seeds.from_json(seeds),"
@@ -292,7 +292,7 @@ def test_the_numpy_half_loads_no_torch_and_no_web() -> None:
     program = (
         "import sys, nasdip_engine\n"
         "assert 'numpy' not in sys.modules\n"
-        "import nasdip_engine.search.search, nasdip_engine.framing, nasdip_engine.genome\n"
+        "import nasdip_engine.evolution.search, nasdip_engine.framing, nasdip_engine.genome\n"
         "nasdip_engine.Genome, nasdip_engine.SearchSettings, nasdip_engine.VERSION\n"
         "print([name for name in ('torch', 'django', 'celery') if name in sys.modules])"
     )

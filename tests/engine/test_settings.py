@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nasdip_engine.errors import InvalidInput, NasDipError, SettingsError
+from nasdip_engine.evolution.settings import PRESETS, SearchSettings, describe, settings_for
 from nasdip_engine.genome.genome import REPRESENTATIONS
 from nasdip_engine.genome.starters import cheapest_starter, starter_multiply_adds_per_pixel
-from nasdip_engine.search.settings import PRESETS, SearchSettings, describe, settings_for
 from nasdip_engine.seeding import SEED_LIMIT, Seeds, generator
 from nasdip_engine.task import Task, TaskKind
 

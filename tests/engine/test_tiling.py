@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nasdip_engine.errors import SettingsError
-from nasdip_engine.search.settings import settings_for
+from nasdip_engine.evolution.settings import settings_for
 from nasdip_engine.task import Task, TaskKind
 from nasdip_engine.tiling import Patch, bands, blend_rows, overlap_of, spans, tile_boxes
 from tests.engine.pictures import photo

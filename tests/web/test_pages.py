@@ -8,8 +8,8 @@ import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 
+from nasdip_engine.evolution.settings import TILE
 from nasdip_engine.framing import LARGEST_RESULT_PIXELS, SMALLEST_SIDE
-from nasdip_engine.search.settings import TILE
 from nasdip_engine.task import NOISES
 from tests.web.cast import encoded, photograph
 from tests.web.drive import finish, queue

@@ -11,7 +11,7 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from nasdip_engine.search.settings import SearchSettings
+from nasdip_engine.evolution.settings import SearchSettings
 from tests.web.cast import Api
 from tests.web.drive import SMALL, finish, queue
 from tests.web.requests import order

@@ -10,8 +10,8 @@ from django.core.exceptions import PermissionDenied
 from django.test import Client
 
 from nasdip_engine.errors import InvalidInput
+from nasdip_engine.evolution.search import is_starter
 from nasdip_engine.genome.genome import Genome
-from nasdip_engine.search.search import is_starter
 from webapp.architectures import discovery, review
 from webapp.architectures.models import Discovery, Verdict
 from webapp.restorations import control

@@ -10,7 +10,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.db import connections, transaction
 
-from nasdip_engine.search.search import Converged, first_generation, next_generation
+from nasdip_engine.evolution.search import Converged, first_generation, next_generation
 from tests.worker.cast import SETTINGS, Trouble, drive, outcome_of, queue, record, take, take_one
 from webapp.restorations import control, generations, leases
 from webapp.restorations.leases import Lease

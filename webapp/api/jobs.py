@@ -17,7 +17,7 @@ from ninja import Header, Query, Router, Status
 from pydantic import Field
 
 from nasdip_engine.errors import InvalidInput, MaskError, PictureError, SettingsError
-from nasdip_engine.search.settings import settings_for, task_for
+from nasdip_engine.evolution.settings import settings_for, task_for
 from nasdip_engine.task import NOISES, Task, TaskKind
 from webapp.api.problems import ProblemError
 from webapp.api.schemas import PRINTABLE, EventsOut, JobIn, JobListOut, JobOut, JobRef, ProblemOut, TaskName

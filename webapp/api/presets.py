@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from nasdip_engine.errors import MaskError, PictureError
+from nasdip_engine.evolution.settings import TILE, SearchSettings, describe, settings_for, task_for
 from nasdip_engine.finals import layout_words
 from nasdip_engine.framing import Window, final_windows
-from nasdip_engine.search.settings import TILE, SearchSettings, describe, settings_for, task_for
 from nasdip_engine.task import Task, TaskKind
 from webapp.api.problems import ProblemError
 from webapp.api.schemas import PresetsOut, ProblemOut, TaskName

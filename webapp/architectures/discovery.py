@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from nasdip_engine.search.search import Ranked, best_of
-from nasdip_engine.search.settings import SearchSettings
+from nasdip_engine.evolution.search import Ranked, best_of
+from nasdip_engine.evolution.settings import SearchSettings
 from webapp.architectures.models import Discovery
 
 if TYPE_CHECKING:

@@ -185,7 +185,7 @@ def wait_until_it_answers(supervisor: Supervisor, url: str) -> None:
 
 def ability(count: int, workers: int) -> str:
     """What a machine of `count` cores can do, by the site's own guess before anything is measured on it."""
-    from nasdip_engine.search.settings import settings_for
+    from nasdip_engine.evolution.settings import settings_for
     from nasdip_engine.task import Task, TaskKind
     from webapp.restorations.estimates import guess
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from nasdip_engine.errors import PictureError
+from nasdip_engine.evolution.settings import TILE
 from nasdip_engine.framing import LARGEST_RESULT_PIXELS, SMALLEST_SIDE, final_windows
 from nasdip_engine.picture import LIMIT_BYTES, LIMIT_PIXELS
-from nasdip_engine.search.settings import TILE
 from nasdip_engine.task import Task, TaskKind
 
 __all__ = ["FACTORS", "LIMITS", "refusal"]

@@ -9,8 +9,8 @@ from typing import Any
 
 from django.db.models import Count, QuerySet, Sum
 
+from nasdip_engine.evolution.settings import GPU_PRESETS, PRESETS, SearchSettings, describe
 from nasdip_engine.genome.starters import starter_multiply_adds_per_pixel
-from nasdip_engine.search.settings import GPU_PRESETS, PRESETS, SearchSettings, describe
 from webapp.restorations.models import Generation, Job, WorkItem
 from webapp.restorations.plan import Plan, frames_of_final
 from webapp.restorations.states import ItemKind, ItemState, JobState

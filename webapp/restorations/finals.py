@@ -11,9 +11,9 @@ from uuid import UUID
 
 from django.utils import timezone
 
+from nasdip_engine.evolution.history import Closed
+from nasdip_engine.evolution.search import best_of, finalists_of
 from nasdip_engine.finals import final_key
-from nasdip_engine.search.history import Closed
-from nasdip_engine.search.search import best_of, finalists_of
 from webapp.restorations import events, notify
 from webapp.restorations.assignments import finished
 from webapp.restorations.events import EventKind

@@ -16,9 +16,9 @@ from django.db.models import Q
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
+from nasdip_engine.evolution import history as engine
+from nasdip_engine.evolution.search import EXCLUDED, Converged, first_generation, next_generation
 from nasdip_engine.outcome import without_fitness
-from nasdip_engine.search import history as engine
-from nasdip_engine.search.search import EXCLUDED, Converged, first_generation, next_generation
 from webapp.restorations import events, notify
 from webapp.restorations.assignments import Lease
 from webapp.restorations.events import EventKind

@@ -6,9 +6,9 @@ import hashlib
 from dataclasses import dataclass
 from typing import Any
 
+from nasdip_engine.evolution.search import EXCLUDED, evaluation_key, refusal
+from nasdip_engine.evolution.settings import SearchSettings
 from nasdip_engine.genome.genome import Genome
-from nasdip_engine.search.search import EXCLUDED, evaluation_key, refusal
-from nasdip_engine.search.settings import SearchSettings
 from nasdip_engine.seeding import Seeds
 from nasdip_engine.task import Task
 from webapp.restorations.models import Job

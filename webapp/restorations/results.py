@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
+from nasdip_engine.evolution.history import Closed
+from nasdip_engine.evolution.history import Generation as Population
+from nasdip_engine.evolution.search import best_of
 from nasdip_engine.finals import final_record, frames_record, tile_of_key
 from nasdip_engine.runfile import build_run
-from nasdip_engine.search.history import Closed
-from nasdip_engine.search.history import Generation as Population
-from nasdip_engine.search.search import best_of
 from webapp.restorations.events import EventKind
 from webapp.restorations.models import Event, Generation, Job, WorkItem
 from webapp.restorations.plan import Plan, frames_of_final

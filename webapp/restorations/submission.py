@@ -11,9 +11,9 @@ from django.db import transaction
 from numpy.typing import NDArray
 
 from nasdip_engine.errors import MaskError, PictureError
+from nasdip_engine.evolution.settings import settings_for, task_for
 from nasdip_engine.framing import final_windows
 from nasdip_engine.picture import read_png
-from nasdip_engine.search.settings import settings_for, task_for
 from nasdip_engine.seeding import Seeds
 from nasdip_engine.task import Task
 from webapp.pictures import storage

@@ -14,12 +14,12 @@ from functools import lru_cache
 from typing import Any
 
 from nasdip_engine.errors import GenomeError, InvalidPhenotype
+from nasdip_engine.evolution.breeding import breed, draw_until
+from nasdip_engine.evolution.history import Closed, Converged, Generation
+from nasdip_engine.evolution.settings import SearchSettings
 from nasdip_engine.genome.cost import cost, multiply_adds_per_pixel
 from nasdip_engine.genome.genome import Genome
 from nasdip_engine.genome.starters import starters
-from nasdip_engine.search.evolution import breed, draw_until
-from nasdip_engine.search.history import Closed, Converged, Generation
-from nasdip_engine.search.settings import SearchSettings
 from nasdip_engine.seeding import Seeds, generator
 from nasdip_engine.task import Task
 

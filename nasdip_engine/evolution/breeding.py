@@ -12,8 +12,8 @@ from itertools import accumulate
 
 import numpy as np
 
+from nasdip_engine.evolution.settings import SearchSettings
 from nasdip_engine.genome.genome import REPRESENTATIONS, Genome
-from nasdip_engine.search.settings import SearchSettings
 
 __all__ = ["breed", "crossover", "draw_until", "mutate", "selection_weights"]
 

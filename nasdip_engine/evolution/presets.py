@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
-from nasdip_engine.search.paper import PAPER
+from nasdip_engine.evolution.paper import PAPER
 
 __all__ = ["GPU_PRESETS", "PRESETS"]
 

@@ -14,9 +14,9 @@ from types import MappingProxyType
 from typing import Any
 
 from nasdip_engine.errors import SettingsError
+from nasdip_engine.evolution.presets import GPU_PRESETS, PRESETS
 from nasdip_engine.genome.genome import MAX_UNITS, REPRESENTATIONS
 from nasdip_engine.genome.starters import cheapest_starter, starter_multiply_adds_per_pixel
-from nasdip_engine.search.presets import GPU_PRESETS, PRESETS
 from nasdip_engine.task import IMPULSE, KERNELS, NONE, Task, TaskKind
 
 __all__ = [
@@ -87,7 +87,7 @@ class SearchSettings:
     "lpips-observed" (eq. 6: LPIPS against the observation itself).  average_decay is of the averaged output, 0 for
     the last output alone; jitter the standard deviation of the noise added to z in each iteration.  tile is
     the most pixels a side of a picture that is fitted whole; larger ones are fitted in tiles of that size by the
-    best tile_finalists networks.  The paper's value of each, and where it is printed, stand in `search.paper`.
+    best tile_finalists networks.  The paper's value of each, and where it is printed, stand in `evolution.paper`.
     precision, threads and device_class say what an evaluation computes with; `devices.refusal` says where a machine
     can't.
     """
