@@ -21,7 +21,8 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from benchmarks.pictures import Case, astronaut_noise, chelsea_strokes, coffee_small
-from nasdip_engine import Genome, Restoration, Task, restore, settings_for
+from nasdip_engine import Genome, Restoration, Task, TaskKind, restore, settings_for
+from nasdip_engine.evolution.breeding import crossover, mutate
 from nasdip_engine.genome.diagram import architecture_svg
 from nasdip_engine.genome.genome import REPRESENTATIONS
 from nasdip_engine.genome.starters import starters
@@ -82,7 +83,7 @@ def _cases() -> list[Case]:
 
 
 def _task(case: Case) -> Task:
-    return Task(case.task, case.factor)
+    return Task(TaskKind(case.task), case.factor)
 
 
 def observations(out: Path) -> None:
@@ -151,14 +152,11 @@ def long_fit(out: Path) -> None:
     _save(figure, out / "5-held-out.png")
 
 
-def crossover(out: Path) -> None:
+def breeding(out: Path) -> None:
     """Step 6: two parents, their child at one splice point between units, and the mutated child."""
-    from nasdip_engine.evolution.evolution import crossover as cross
-    from nasdip_engine.evolution.evolution import mutate
-
     rng = generator(SEED, "picture of crossover")
     first, second = (Genome.random(5, rng) for _ in range(2))
-    child = cross(first, second, 3)
+    child = crossover(first, second, 3)
     mutated = mutate(child, 0.05, rng)
     unit = REPRESENTATIONS["asym"].unit_length(5)
     figure, (axes,) = _figure(8, 1.8, 1)
@@ -214,7 +212,7 @@ def searched(out: Path) -> None:
     _save(figure, out / "8-result.png")
 
 
-STEPS: tuple[Callable[[Path], None], ...] = (genome, observations, long_fit, crossover, searched)
+STEPS: tuple[Callable[[Path], None], ...] = (genome, observations, long_fit, breeding, searched)
 
 
 def main() -> None:

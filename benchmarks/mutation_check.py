@@ -53,9 +53,9 @@ FAULTS = (
     ),
     Fault(
         "mask file inverted",
-        "nasdip_engine/evaluation.py",
-        "[..., 0] >= 128",
-        "[..., 0] < 128",
+        "nasdip_engine/picture.py",
+        "mask.pixels[..., 0] >= _MASK_LEVEL",
+        "mask.pixels[..., 0] < _MASK_LEVEL",
         ("tests/engine/test_evaluation.py",),
     ),
     Fault(

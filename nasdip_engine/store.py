@@ -36,6 +36,7 @@ __all__ = [
     "Shelf",
     "Store",
     "code_digest",
+    "deciding_files",
     "default_folder",
     "may_be_kept",
 ]
@@ -45,8 +46,8 @@ STORE_VARIABLE = "NASDIP_STORE"
 _PARTIAL = ".partial"
 _ABANDONED = 3600.0  # seconds after which a temporary file is that of a killed process
 _DECIDING = (
-    "bit_depth.py", "evaluation.py", "numerics.py", "seeding.py", "task.py",
-    "genome/genome.py", "genome/phenotype.py", "genome/representation.py", "restoration",
+    "bit_depth.py", "evaluation.py", "numerics.py", "picture.py", "png.py", "seeding.py", "task.py",
+    "genome/genome.py", "genome/phenotype.py", "genome/representation.py", "genome/sizes.py", "restoration",
 )  # fmt: skip
 
 Say = Callable[[str], None]
@@ -101,15 +102,20 @@ def code_digest() -> str:
     makes new entries. A version number alone would hand out the outcomes of another engine while one is developed.
     """
     here = Path(__file__).parent
-    files = [
+    digest = hashlib.sha256()
+    for path in deciding_files():
+        digest.update(f"{path.relative_to(here).as_posix()}:{statements(path.read_bytes())}\n".encode())
+    return digest.hexdigest()
+
+
+def deciding_files() -> list[Path]:
+    """The source files whose statements decide a fitness, always in the same order."""
+    here = Path(__file__).parent
+    return [
         path
         for name in _DECIDING
         for path in (sorted((here / name).glob("*.py")) if (here / name).is_dir() else [here / name])
     ]
-    digest = hashlib.sha256()
-    for path in files:
-        digest.update(f"{path.relative_to(here).as_posix()}:{statements(path.read_bytes())}\n".encode())
-    return digest.hexdigest()
 
 
 def statements(source: bytes) -> str:

@@ -16,10 +16,12 @@ from PIL import Image
 
 from nasdip_engine.evaluation import Kind, Request, evaluate
 from nasdip_engine.evaluator import HOOK_VARIABLE
-from nasdip_engine.evolution.history import Closed
+from nasdip_engine.evolution.history import Closed, Generation
+from nasdip_engine.evolution.search import first_generation, next_generation, refusal
 from nasdip_engine.genome.genome import Genome
 from nasdip_engine.genome.starters import starters
 from nasdip_engine.local import CannotGoOn, LocalSearch
+from nasdip_engine.local_run import restore_question
 from nasdip_engine.store import Store
 from tests.engine.searches import SIDE, noisy, question
 
@@ -105,6 +107,48 @@ def test_a_search_cut_by_a_fault_and_resumed_gives_what_an_undisturbed_one_gives
         assert output.shape == (SIDE, SIDE, 3)
         assert "trained again for its picture" in said[-1], "a store keeps no pictures"
         assert resumed.outcomes[resumed.key(first)]["fitness_hex"] == history[0].fitness[0].hex()
+
+
+def dead_then_alive(**overrides: Any) -> tuple[int, int]:
+    """(seed, number of the first generation with a network) of a search that begins with invalid genomes alone."""
+    for seed in range(100):
+        asked = question(seed, **overrides)
+        history: list[Closed] = []
+        step = first_generation(asked.settings, asked.seeds)
+        while isinstance(step, Generation) and all(refusal(text, asked.settings) for text in step.genomes):
+            history.append(Closed(step, (0.0,) * len(step.genomes)))
+            step = next_generation(asked.settings, asked.seeds, history)
+        if len(history) >= 2 and isinstance(step, Generation):
+            return seed, step.number
+    raise AssertionError("no seed begins so")
+
+
+@pytest.mark.slow
+def test_a_search_goes_on_after_populations_that_describe_no_network() -> None:
+    """Drawn as the paper draws: with one unit four genomes of five are invalid, so whole populations are."""
+    drawn = {
+        "units": 1,
+        "population": 2,
+        "generations": 6,
+        "redraw": False,
+        "starter_share": 0.0,
+        "iterations": 3,
+    }
+    seed, first = dead_then_alive(**drawn)
+    with LocalSearch(question(seed, **drawn), workers=1) as search:
+        history, records = search.search()
+    assert [record["evaluations"] for record in records[:first]] == [0] * first
+    assert [record["invalid"] for record in records[:first]] == [2] * first
+    assert all(closed.best == 0 for closed in history[:first])
+    assert history[first].best > 0
+    assert len(history) == 6
+
+
+@pytest.mark.slow
+def test_a_search_in_which_every_genome_is_refused_ends_with_a_sentence() -> None:
+    nothing = question(redraw=False, starter_share=0.0, cost_cap=1)
+    with pytest.raises(CannotGoOn, match="no network of this search has a fitness; raise the population"):
+        restore_question(nothing, workers=1)
 
 
 @pytest.mark.parametrize("jitter", [0.0, 0.05])

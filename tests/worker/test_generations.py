@@ -159,6 +159,22 @@ def test_a_search_without_any_fitness_fails_and_says_so(job: Job) -> None:
     assert "every fitness is 0" in failed.reason
 
 
+def test_a_search_in_which_every_genome_is_refused_goes_through_its_generations_and_says_so(
+    alice: User,
+) -> None:
+    """No generation has any work, so nothing comes in that could close one: opening the job does all."""
+    job = queue(alice, overrides=SETTINGS | {"redraw": False, "starter_share": 0.0, "cost_cap": 1})
+    record(take_one())
+    failed = Job.objects.get(pk=job.pk)
+    assert failed.state == JobState.FAILED
+    assert "every fitness is 0" in failed.reason
+    rows = Generation.objects.filter(job=job).order_by("number")
+    assert [(row.number, row.state, row.evaluations, row.best) for row in rows] == [
+        (number, "closed", 0, 0.0) for number in range(3)
+    ]
+    assert take() == []
+
+
 def test_such_a_search_that_is_just_being_paused_fails_when_it_is_resumed(job: Job, alice: User) -> None:
     drive(job, until=lambda row: row.generation == 0)
     nothing = {"fitness": 0.0, "fitness_hex": (0.0).hex(), "reason": "diverged: NaN"}
