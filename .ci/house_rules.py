@@ -28,7 +28,7 @@ class Ban:
     why: str
     in_tests: bool = True
     but_in: str = ""
-    """The one file that may, and says at its head why."""
+    """The one file that may, and says why."""
 
 
 BANS = (
@@ -39,6 +39,12 @@ BANS = (
     Ban(r"(import|from) multi" r"processing", "processes are started by subprocess.Popen"),
     Ban(r"ProcessPool" r"Executor", "processes are started by subprocess.Popen"),
     Ban(r"(import|from) pick" r"le\b", "nothing is pickled", but_in="benchmarks/convert_lpips_weights.py"),
+    Ban(
+        r"\.(uniform|normal|log_normal|random|bernoulli|exponential|cauchy|geometric)_\(",
+        "no global generator: random arrays are drawn by nasdip_engine.seeding",
+        but_in="tests/engine/test_determinism.py",
+    ),
+    Ban(r"default_rng\(\s*\)", "a generator has a seed"),
     Ban(r"unsafe" r"-(eval|inline)", "the content security policy is strict", in_tests=False),
     Ban(r"\b(TO" r"DO|FIX" r"ME|XX" r"X)\b", "an issue, not a comment"),
     Ban(r"mark\.(skip|xfail)(\(\s*\)|\s*$)", "a skipped test says why"),

@@ -173,7 +173,7 @@ def _parser() -> argparse.ArgumentParser:
     price = commands.add_parser(
         "describe", help="what one genome's network costs, before any training, as one JSON line"
     )
-    price.add_argument("genome", help="text form, asym:5:HEX")
+    price.add_argument("genome", help="text form, asym:5:HEX, asymt:5:HEX or sym:5:HEX")
     price.add_argument("--size", default="128x128", help="output in pixels, WIDTHxHEIGHT (default 128x128)")
     price.add_argument("--input-channels", type=int, default=32, help="1 to 128 (default 32)")
 

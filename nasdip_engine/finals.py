@@ -20,6 +20,7 @@ __all__ = [
     "frames_record",
     "layout_words",
     "pooled_psnr",
+    "search_words",
     "tile_of_key",
 ]
 
@@ -159,3 +160,15 @@ def layout_words(frames: Sequence[tuple[Box, float]], factor: int, *, holes: boo
                 f"fitted at {100 * scale:.0f} % of their size, and the hole alone is pasted back enlarged"
             )
     return words
+
+
+def search_words(part: tuple[int, int], whole: tuple[int, int]) -> list[str]:
+    """A sentence for the user about what networks are compared on; none where that is the whole picture.
+
+    part: (height, width) of the search frame, or the most that it may have.  whole: of the picture.  Both in pixels
+    of the result.
+    """
+    height, width = (min(sides) for sides in zip(part, whole, strict=True))
+    if (height, width) == whole:
+        return []
+    return [f"networks are compared on a part of {width} x {height} pixels; the result is made at full size"]

@@ -104,10 +104,11 @@ def search(
     "upscale" or a Task.  mask: a file (grey >= 128 = known) or bool (h, w), True = known; "inpaint" only.
     factor: 2 to 8, "upscale" only.  preset, settings: a preset's numbers, some of them set by hand
     (`SearchSettings`).  seed: decides every random choice.  workers: evaluations at once, the cores by
-    default.  say: gets one line of progress at a time.
+    default.  say: gets one line at a time: how the picture is fitted, then progress.
     Raises InvalidInput, one sentence, before any work; CannotGoOn when the machine fails repeatedly.
     """
     asked = _question(picture, task, mask, factor, preset, seed, settings)
+    _tell(asked, say)
     with LocalSearch(asked, workers=workers, say=say) as running:
         history, records = running.search()
     return SearchResult(tuple(best_of(history, asked.settings)), tuple(records), asked)
@@ -133,6 +134,7 @@ def restore(
     """
     asked = _question(picture, task, mask, factor, preset, seed, settings)
     clean = None if reference is None else _clean(reference, asked)
+    _tell(asked, say)
     run, restored, rival = restore_question(asked, reference=clean, workers=workers, say=say)
     return Restoration(restored, rival, run, asked)
 
@@ -162,6 +164,12 @@ def _question(
         size = (pixels.shape[1], pixels.shape[0])
         known = _mask(mask, size, host)
     return from_pixels(pixels, wanted, chosen, Seeds.from_seed(seed), mask=known, form=form)
+
+
+def _tell(asked: Question, say: Say) -> None:
+    """What the command line says before it begins: in how many parts, and at which size, a picture is fitted."""
+    for line in asked.notes:
+        say(line)
 
 
 def _kind(task: str) -> TaskKind:

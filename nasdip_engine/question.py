@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from nasdip_engine.bit_depth import DEPTHS, Samples, bits_of, raw_bytes
 from nasdip_engine.errors import GenomeError, InvalidInput, MaskError, PictureError, SettingsError
 from nasdip_engine.evolution.settings import SearchSettings, settings_for, task_for
-from nasdip_engine.finals import frames_record, layout_words
+from nasdip_engine.finals import frames_record, layout_words, search_words
 from nasdip_engine.framing import Frame, final_frames, search_frame, searched_frame
 from nasdip_engine.genome.genome import REPRESENTATIONS, Genome
 from nasdip_engine.guard import Host
@@ -171,6 +171,9 @@ def _framed(
     layout = [(frame.box, frame.scale) for frame in final]
     notes = (*notes, *layout_words(layout, task.factor, holes=mask is not None))
     search = search_frame(searched_frame(upload, final), task, settings)
+    rows, columns = (side * task.factor for side in search.size)
+    height, width = (side * task.factor for side in upload.shape[:2])
+    notes = (*notes, *search_words((rows, columns), (height, width)))
     return Question(upload, form, mask, task, settings, seeds, notes, final, search)
 
 

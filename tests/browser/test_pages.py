@@ -227,8 +227,9 @@ def test_the_page_says_in_how_many_tiles_a_large_picture_is_restored(page: Page,
     notes = page.get_by_test_id("layout-notes")
     expect(notes).to_contain_text("overlapping tiles of")
     expect(notes).to_contain_text("at full size")
+    expect(notes).to_contain_text("Networks are compared on a part of 128 x 128 pixels")
     page.get_by_test_id("task-inpaint").check()
-    expect(notes).to_be_hidden()
+    expect(notes).not_to_contain_text("tiles")
 
 
 def test_a_password_is_changed_from_the_head_of_the_page(page: Page, site: RunningSite) -> None:

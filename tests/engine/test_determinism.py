@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import subprocess
@@ -176,7 +177,8 @@ GLOBAL = [
     "np.random.normal(0, 1)", "np.random.standard_normal(3)", "np.random.RandomState(1)",
     "torch.manual_seed(1)", "torch.seed()", "torch.rand(3)", "torch.randn(3)", "torch.randint(3, (1,))",
     "torch.randperm(3)", "torch.rand_like(x)", "torch.randn_like(x)", "torch.normal(0.0, 1.0, (2,))",
-    "torch.bernoulli(x)", "torch.multinomial(x, 2)", "torch.nn.init.kaiming_normal_(x)", "torch.cuda.manual_seed_all(1)",
+    "torch.bernoulli(x)", "torch.multinomial(x, 2)", "torch.nn.init.kaiming_normal_(x)", "torch.nn.Dropout(0.5)",
+    "torch.nn.functional.dropout(x)", "torch.cuda.manual_seed_all(1)",
 ]  # fmt: skip
 OWN = ["generator(1, 'test').normal(0, 1, 3)", "np.random.Generator(np.random.PCG64(5)).normal(0, 1, 3)"]
 
@@ -194,3 +196,17 @@ def test_the_linter_refuses_global_generators_and_no_others() -> None:
     assert ran.returncode == 1, ran.stderr
     rows = {finding["location"]["row"] for finding in json.loads(ran.stdout)}
     assert [call for row, call in enumerate(calls, 2) if row in rows] == GLOBAL
+
+
+@pytest.mark.parametrize(
+    "drawn", ["x.normal_(0, 1)", "weight.data.uniform_(-1, 1)", "x.bernoulli_(0.5)", "x.random_(3)"]
+)
+def test_what_the_linter_can_not_see_the_house_rules_refuse(drawn: str) -> None:
+    """A tensor's own methods draw from torch's global generator, and no import names them."""
+    spec = importlib.util.spec_from_file_location("house_rules", ROOT / ".ci" / "house_rules.py")
+    assert spec and spec.loader
+    rules = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = rules
+    spec.loader.exec_module(rules)
+    (breach,) = rules.banned_words(ROOT / "nasdip_engine" / "restoration" / "tried.py", f"    {drawn}\n")
+    assert "no global generator" in breach

@@ -6,7 +6,15 @@ from typing import Any
 
 import pytest
 
-from nasdip_engine.finals import Part, final_key, final_record, frames_record, layout_words, tile_of_key
+from nasdip_engine.finals import (
+    Part,
+    final_key,
+    final_record,
+    frames_record,
+    layout_words,
+    search_words,
+    tile_of_key,
+)
 
 
 def fit(iterations: int, decibels: float | None, reason: str | None = None) -> dict[str, Any]:
@@ -78,6 +86,11 @@ def test_nothing_is_reduced_without_a_word() -> None:
     filled, said = layout_words([window, window, reduced], 1, holes=True)
     assert "2 windows" in filled
     assert "1024 x 900 pixels are fitted at 50 % of their size" in said
+    assert search_words((128, 128), (300, 400)) == [
+        "networks are compared on a part of 128 x 128 pixels; the result is made at full size"
+    ]
+    assert "of 128 x 300 pixels" in search_words((512, 128), (300, 400))[0]
+    assert search_words((512, 512), (300, 400)) == search_words((128, 128), (96, 128)) == []
 
 
 def test_a_part_travels_as_json() -> None:

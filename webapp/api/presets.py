@@ -12,8 +12,16 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from nasdip_engine.errors import MaskError, PictureError
-from nasdip_engine.evolution.settings import TILE, SearchSettings, describe, settings_for, task_for
-from nasdip_engine.finals import layout_words
+from nasdip_engine.evolution.settings import (
+    GPU_PRESETS,
+    PRESETS,
+    TILE,
+    SearchSettings,
+    describe,
+    settings_for,
+    task_for,
+)
+from nasdip_engine.finals import layout_words, search_words
 from nasdip_engine.framing import Window, final_windows
 from nasdip_engine.task import Task, TaskKind
 from webapp.api.problems import ProblemError
@@ -31,7 +39,7 @@ GOOD_FOR = {
     "preview": "A first look: whether the method suits this picture.",
     "balanced": "The usual choice: a real search, and a result to keep.",
     "thorough": "For a picture that matters: the widest search and the longest final fit.",
-    "paper": "The protocol of the NAS-DIP paper as printed, for comparing with it.",
+    "paper": "The protocol of the NAS-DIP paper as printed, for comparing with it, on up to 512 x 512 pixels.",
 }
 DEFAULT_SIDE = 256
 
@@ -59,9 +67,20 @@ def list_presets(
         "tiles": len(windows),
         "notes": [
             f"{text[:1].upper()}{text[1:]}."
-            for text in layout_words(layout, asked.factor, holes=asked.kind is TaskKind.INPAINT)
+            for text in (
+                *layout_words(layout, asked.factor, holes=asked.kind is TaskKind.INPAINT),
+                *_search_words(row, asked),
+            )
         ],
     }
+
+
+def _search_words(picture: Picture | None, task: Task) -> list[str]:
+    """What the presets that are no GPU's compare networks on."""
+    crop = min(settings_for(name, task_for(name, task)).crop for name in PRESETS if name not in GPU_PRESETS)
+    side = DEFAULT_SIDE // task.factor
+    size = (side, side) if picture is None else (picture.height, picture.width)
+    return search_words((crop, crop), (size[0] * task.factor, size[1] * task.factor))
 
 
 def _windows(picture: Picture | None, task: Task) -> tuple[Window, ...]:

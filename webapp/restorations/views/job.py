@@ -136,9 +136,11 @@ def facts(row: Job, run: dict[str, Any]) -> list[tuple[str, str]]:
     cost = run["cost"]
     evaluations = sum(generation["evaluations"] for generation in run["generations"])
     choice = run["final"]["choice"]
+    searched = run["picture"]["search_frame"]
     told = [
         ("Time", duration_words(cost["seconds"])),
         ("Networks tried", f"{evaluations} in {len(run['generations'])} generations"),
+        ("Compared on", f"{searched['width'] * row.factor} x {searched['height'] * row.factor} pixels"),
         ("Best fitness", f"{run['best_fitness']:.4f}"),
         ("Iterations", count_words(cost["iterations"])),
         ("Multiply-adds", count_words(cost["multiply_adds"])),

@@ -1,0 +1,69 @@
+"""The engine from Python: what it says before it begins, what it gives back, and what it refuses before any work."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from nasdip_engine import restore, search
+from nasdip_engine.errors import InvalidInput
+from tests.engine.searches import noisy
+
+TINY = {"population": 2, "generations": 1, "iterations": 1, "final_iterations": 1, "units": 1, "crop": 32}
+
+
+@pytest.mark.slow
+def test_python_is_told_what_is_reduced_and_what_networks_are_compared_on() -> None:
+    mask = np.ones((600, 700), np.bool_)
+    mask[100:500, 100:600] = False
+    said: list[str] = []
+    found = search(
+        np.full((600, 700, 3), 120, np.uint8), "inpaint", mask=mask, settings=TINY, say=said.append
+    )
+    assert said[: len(found.question.notes)] == list(found.question.notes)
+    told = " ".join(found.question.notes)
+    assert "% of the picture will be filled" in told
+    assert "fitted at 73 % of their size" in told
+    assert "compared on a part of 32 x 32 pixels; the result is made at full size" in told
+
+
+@pytest.mark.slow
+def test_a_result_has_the_kind_and_size_of_the_picture() -> None:
+    grey = noisy()[..., 0].astype(np.uint16) * 257
+    made = restore(grey, "upscale", factor=2, settings=TINY)
+    for picture in (made.picture, made.baseline):
+        assert (picture.dtype, picture.shape) == (np.uint16, (80, 80, 3))
+        assert np.array_equal(picture[..., 0], picture[..., 2]), "grey stays grey"
+    assert made.genome == made.run["best_genome"]
+    assert 0 < made.fitness <= 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"picture": np.zeros((40, 40, 3), np.float32)}, "the picture is float32"),
+        ({"picture": np.zeros((40, 40, 4), np.uint8)}, r"\(height, width, 3\)"),
+        ({"picture": np.zeros((20, 40, 3), np.uint8)}, "40 x 20 pixels; each side must be at least 32"),
+        ({"picture": "nowhere.png"}, "nowhere.png: there is no such file"),
+        ({"task": "sharpen"}, "task is 'sharpen'; allowed are denoise, inpaint, upscale"),
+        ({"task": "upscale"}, "factor"),
+        ({"task": "denoise", "factor": 2}, "factor"),
+        ({"task": "inpaint"}, "inpaint needs a mask"),
+        ({"mask": np.ones((40, 40), np.bool_)}, "a mask was given"),
+        ({"task": "inpaint", "mask": np.ones((40, 40), np.uint8)}, "the mask is uint8"),
+        ({"task": "inpaint", "mask": np.ones((40, 40), np.bool_)}, "no hole"),
+        ({"task": "inpaint", "mask": np.zeros((9, 40), np.bool_)}, "40 x 9 pixels"),
+        ({"reference": np.zeros((41, 40, 3), np.uint8)}, "40 x 41 pixels, the result 40 x 40"),
+        ({"preset": "quick"}, "preset is 'quick'"),
+        ({"settings": {"populaton": 3}}, "'populaton' is unknown"),
+        ({"settings": {"population": 1}}, "allowed is 2 to 1000"),
+        ({"seed": -1}, "seed"),
+    ],
+)
+def test_what_cannot_be_done_is_refused_in_a_sentence(changes: dict[str, Any], told: str) -> None:
+    asked = {"picture": noisy(), **changes}
+    with pytest.raises(InvalidInput, match=told) as refused:
+        restore(asked.pop("picture"), **asked)
+    assert "\n" not in str(refused.value)
