@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from nasdip_engine.errors import InvalidPhenotype, SettingsError
+from nasdip_engine.errors import SettingsError
 from nasdip_engine.evolution.breeding import selection_weights
 from nasdip_engine.evolution.history import Closed, Converged, Generation
 from nasdip_engine.evolution.paper import PAPER
@@ -20,6 +20,7 @@ from nasdip_engine.genome.genome import REPRESENTATIONS, Genome, encode
 from nasdip_engine.genome.phenotype import Phenotype, Stage
 from nasdip_engine.seeding import Seeds
 from nasdip_engine.task import Task, TaskKind
+from tests.engine.searches import fitness_of
 
 DENOISE = Task(TaskKind.DENOISE)
 SEEDS = Seeds.from_seed(5)
@@ -28,15 +29,6 @@ PAGE = Path(__file__).parents[2] / "docs" / "paper.md"
 
 def paper(task: Task = DENOISE, **overrides: object) -> SearchSettings:
     return settings_for("paper", task_for("paper", task), overrides)
-
-
-def fitness_of(text: str) -> float:
-    """Some fixed fitness of a network, by its digest: 0 where the genome describes none."""
-    try:
-        digest = Genome.parse(text).phenotype().digest
-    except InvalidPhenotype:
-        return 0.0
-    return (1 + int(digest[:6], 16)) / 2**25
 
 
 def close(generation: Generation, dead: bool = False) -> Closed:

@@ -10,7 +10,6 @@ from itertools import pairwise
 
 import pytest
 
-from nasdip_engine.errors import InvalidPhenotype
 from nasdip_engine.evolution.history import Closed, Converged, Generation
 from nasdip_engine.evolution.search import (
     best_of,
@@ -27,20 +26,12 @@ from nasdip_engine.genome.phenotype import Phenotype, Stage
 from nasdip_engine.genome.starters import plain, starters
 from nasdip_engine.seeding import Seeds
 from nasdip_engine.task import Task, TaskKind
+from tests.engine.searches import fitness_of
 
 TASK = Task(TaskKind.DENOISE)
 SEEDS = Seeds.from_seed(5)
 PREVIEW = settings_for("preview", TASK)
 AS_PRINTED = replace(PREVIEW, redraw=False, starter_share=0.0, cost_cap=0, population=40, generations=20)
-
-
-def fitness_of(text: str) -> float:
-    """Some fixed fitness of a network, by its digest: 0 where the genome describes none."""
-    try:
-        digest = Genome.parse(text).phenotype().digest
-    except InvalidPhenotype:
-        return 0.0
-    return (1 + int(digest[:6], 16)) / 2**25
 
 
 def close(generation: Generation) -> Closed:
