@@ -109,7 +109,7 @@ def code_digest() -> str:
 
 
 def deciding_files() -> list[Path]:
-    """The source files whose statements decide a fitness, always in the same order."""
+    """The modules that decide a fitness: bits, network, fit, score and what they are computed with."""
     here = Path(__file__).parent
     return [
         path

@@ -15,13 +15,7 @@ import pytest
 
 from nasdip_engine.errors import InvalidInput
 from nasdip_engine.outcome import without_fitness
-from nasdip_engine.store import (
-    Entry,
-    Shelf,
-    Store,
-    default_folder,
-    may_be_kept,
-)
+from nasdip_engine.store import Entry, Shelf, Store, code_digest, default_folder, may_be_kept, statements
 from nasdip_engine.store_commands import export_lines, ls_lines
 
 ROOT = Path(__file__).parents[2]
@@ -94,6 +88,16 @@ def test_another_machine_and_other_code_find_nothing(tmp_path: Path, monkeypatch
     monkeypatch.setattr("nasdip_engine.store.code_digest", lambda: "of another engine")
     assert shelf(tmp_path).find(key(1)) is None
     assert len(sound(tmp_path)) == 1, "it stays where it is"
+
+
+def test_the_digest_of_the_code_sees_statements_and_no_words() -> None:
+    plain = statements(b'def f(x: int) -> int:\n    """One."""\n    return x + 1\n')
+    assert (
+        statements(b'"""Two."""\n# three\n\n\ndef f(\n    x: int,\n) -> int:\n    return x + 1  # four\n')
+        == plain
+    )
+    assert statements(b'def f(x: int) -> int:\n    """One."""\n    return x + 2\n') != plain
+    assert len(code_digest()) == 64
 
 
 @pytest.mark.parametrize(
