@@ -50,6 +50,10 @@ def test_a_result_has_the_kind_and_size_of_the_picture() -> None:
         ({"task": "sharpen"}, "task is 'sharpen'; allowed are denoise, inpaint, upscale"),
         ({"task": "upscale"}, "factor"),
         ({"task": "denoise", "factor": 2}, "factor"),
+        (
+            {"picture": np.zeros((1300, 1400, 3), np.uint8), "task": "upscale", "factor": 8},
+            "116.5 megapixels; a result has up to 100",
+        ),
         ({"task": "inpaint"}, "inpaint needs a mask"),
         ({"mask": np.ones((40, 40), np.bool_)}, "a mask was given"),
         ({"task": "inpaint", "mask": np.ones((40, 40), np.uint8)}, "the mask is uint8"),
