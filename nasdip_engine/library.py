@@ -166,12 +166,6 @@ def _question(
     return from_pixels(pixels, wanted, chosen, Seeds.from_seed(seed), mask=known, form=form)
 
 
-def _tell(asked: Question, say: Say) -> None:
-    """What the command line says before it begins: in how many parts, and at which size, a picture is fitted."""
-    for line in asked.notes:
-        say(line)
-
-
 def _kind(task: str) -> TaskKind:
     try:
         return TaskKind(task)
@@ -219,3 +213,9 @@ def _clean(reference: PictureLike, asked: Question) -> Samples:
             f"the result {asked.result_size[0]} x {asked.result_size[1]}"
         )
     return pixels
+
+
+def _tell(asked: Question, say: Say) -> None:
+    """What the command line says before it begins: in how many parts, and at which size, a picture is fitted."""
+    for line in asked.notes:
+        say(line)
