@@ -19,7 +19,7 @@ from nasdip_engine.bit_depth import Samples, at_depth, bits_of, from_raw, grey_o
 from nasdip_engine.errors import MaskError, NasDipError, PictureError
 from nasdip_engine.formats import PictureFormat, recognise
 from nasdip_engine.guard import Fault, FaultKind, Host, Outcome
-from nasdip_engine.png import read_samples, write_samples
+from nasdip_engine.png import read_reduced, read_samples, write_samples
 from nasdip_engine.tiling import LARGEST_RESULT_PIXELS
 
 __all__ = [
@@ -33,6 +33,7 @@ __all__ = [
     "decode_result",
     "encode_mask",
     "encode_png",
+    "encode_thumbnail",
     "on_white",
     "read_frame",
     "read_frame_mask",
@@ -216,6 +217,17 @@ def read_png(file: Path | bytes) -> Picture:
     samples, icc = read_samples(file)
     name = "" if isinstance(file, bytes) else file.name
     return _picture(samples, name, PictureFormat.PNG, (), icc, opaque=False)
+
+
+def encode_thumbnail(file: Path, side: int) -> bytes:
+    """A PNG of 8 bits of a picture that `encode_png` wrote, laid on white and reduced to `side` pixels; of any size.
+
+    Raises OSError.
+    """
+    samples, icc = read_reduced(file, side)
+    small = _picture(samples, file.name, PictureFormat.PNG, (), icc, opaque=False)
+    shown = small.pixels if small.alpha is None else on_white(small.pixels, small.alpha)
+    return encode_png(shown, icc, grey=small.grey)
 
 
 def on_white(pixels: Samples, alpha: Samples) -> Samples:

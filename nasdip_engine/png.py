@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from nasdip_engine.bit_depth import Samples, bits_of
 
-__all__ = ["libvips", "read_samples", "write_samples"]
+__all__ = ["libvips", "read_reduced", "read_samples", "write_samples"]
 
 _KINDS = {
     8: {1: "b-w", 2: "b-w", 3: "srgb", 4: "srgb"},
@@ -69,8 +69,27 @@ def read_samples(file: Path | bytes) -> tuple[Samples, bytes | None]:
         name = "PNG" if isinstance(file, bytes) else str(file)
         raise OSError(f"{name} cannot be read: {str(error.detail).strip()}") from error
     bits_of(samples)
-    profile = bytes(image.get("icc-profile-data")) if image.get_typeof("icc-profile-data") else None
-    return np.ascontiguousarray(samples.reshape(image.height, image.width, image.bands)), profile
+    return np.ascontiguousarray(samples.reshape(image.height, image.width, image.bands)), _profile(image)
+
+
+def read_reduced(file: Path, side: int) -> tuple[Samples, bytes | None]:
+    """As `read_samples`, of 8 bits and reduced to `side` pixels where it is larger.  Raises OSError.
+
+    Read row by row: the memory that it takes does not grow with the picture.
+    """
+    vips = libvips()
+    file.stat()
+    options = {"size": "down", "no_rotate": True, "fail_on": "error"}
+    try:
+        image = vips.Image.thumbnail(str(file), side, height=side, **options)
+        samples: NDArray[Any] = image.numpy()
+    except vips.Error as error:
+        raise OSError(f"{file} cannot be read: {str(error.detail).strip()}") from error
+    return np.ascontiguousarray(samples.reshape(image.height, image.width, image.bands)), _profile(image)
+
+
+def _profile(image: Any) -> bytes | None:
+    return bytes(image.get("icc-profile-data")) if image.get_typeof("icc-profile-data") else None
 
 
 def _without_resolution(data: bytes) -> bytes:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +13,10 @@ import pytest
 from PIL import Image
 
 from nasdip_engine.picture import encode_png, read_png
+from nasdip_engine.png import write_samples
 from tests.engine.pictures import photo
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_same_pixels_same_bytes_and_no_metadata() -> None:
@@ -36,3 +41,25 @@ def test_a_file_that_is_no_png_is_an_error_of_the_file(tmp_path: Path) -> None:
         read_png(tmp_path / "nothing.png")
     with pytest.raises(OSError, match="cannot be read"):
         read_png(b"no PNG")
+
+
+REDUCE = """
+import resource, sys
+from pathlib import Path
+from nasdip_engine.picture import encode_thumbnail
+encode_thumbnail(Path(sys.argv[1]), 320)
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+encode_thumbnail(Path(sys.argv[2]), 320)
+unit = 1 if sys.platform == "darwin" else 1024
+print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * unit)
+"""
+
+
+def test_reducing_a_result_takes_little_memory_however_large_it_is(tmp_path: Path) -> None:
+    small, large = tmp_path / "small.png", tmp_path / "large.png"
+    small.write_bytes(write_samples(np.zeros((400, 500, 3), np.uint16)))
+    pixels = np.zeros((5_000, 5_000, 3), np.uint16)
+    large.write_bytes(write_samples(pixels))
+    asked = [sys.executable, "-W", "error", "-c", REDUCE, str(small), str(large)]
+    grown = subprocess.run(asked, cwd=ROOT, capture_output=True, text=True, check=True, timeout=120).stdout
+    assert int(grown) < pixels.nbytes / 3

@@ -7,13 +7,15 @@ from typing import Any
 import numpy as np
 import pytest
 from django.contrib.auth.models import User
+from django.test import Client
+from django.urls import reverse
 
 from gpu_worker.finishing import clear, evaluator_request, keep_files
 from gpu_worker.opening import make_frames
 from nasdip_engine.bit_depth import at_depth
 from nasdip_engine.evaluation import evaluate, pixel_digest
 from nasdip_engine.picture import Picture as Decoded
-from nasdip_engine.picture import encode_mask, read_png
+from nasdip_engine.picture import encode_mask, on_white, read_png
 from tests.engine.picture_kinds import KINDS
 from tests.engine.pictures import vips
 from tests.web.cast import Api, decoded
@@ -152,6 +154,25 @@ def test_a_thumbnail_has_8_bits_and_lies_on_white(alice: User, api: Any) -> None
         assert (small.shape, small.dtype) == (shape, np.uint8)
         if kind.alpha is not None:
             assert (small[kind.alpha < 100] > 255 - 156).all()
+
+
+@pytest.mark.parametrize(
+    "name", ["RGB", "grey", "RGBA of 16 bits", "grey TIFF of 16 bits", "Display-P3 profile"]
+)
+def test_the_thumbnail_of_a_result_looks_like_it(alice: User, api: Any, name: str) -> None:
+    kind, way, known = KINDS[name](), api(alice), hole(64)
+    job = restored(way, kind.data, name, known)
+    client = Client()
+    client.force_login(alice)
+    small = decoded(client.get(reverse("job_thumbnail", args=[job.pk])).content)
+    assert kind.pixels is not None
+    shown = at_depth(kind.pixels, 8)
+    if kind.alpha is not None:
+        shown = on_white(shown, at_depth(kind.alpha, 8))
+    if small.ndim == 2:
+        shown = shown[..., 0]
+    assert small.dtype == np.uint8
+    assert np.abs(small[known].astype(int) - shown[known]).max() <= 1
 
 
 def test_a_job_that_an_older_version_opened_is_finished(alice: User, api: Any) -> None:

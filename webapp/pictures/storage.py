@@ -67,11 +67,11 @@ def put(data: bytes) -> str:
     return digest
 
 
-def derived(digest: str, kind: str, make: Callable[[BinaryIO], bytes]) -> bytes:
+def derived(digest: str, kind: str, make: Callable[[Path], bytes]) -> bytes:
     """What `make` makes of a stored file, made once and kept beside it until the file is deleted.
 
-    make: its result depends on the file's bytes and on `kind` alone.  One at a time makes, since what is worth
-    keeping is dear.  Raises FileNotFoundError, OSError when the disk is full, and what `make` raises.
+    make: takes the stored file; its result depends on the bytes and on `kind` alone.  One at a time makes, since
+    what is worth keeping is dear.  Raises FileNotFoundError, OSError when the disk is full, and what `make` raises.
     """
     place = _derived(digest, kind)
     if place.is_file():
@@ -79,8 +79,7 @@ def derived(digest: str, kind: str, make: Callable[[BinaryIO], bytes]) -> bytes:
     with _making:
         if place.is_file():
             return place.read_bytes()
-        with open_file(digest) as stream:
-            made = make(stream)
+        made = make(path(digest))
         with _lock():
             if exists(digest):  # else it was deleted meanwhile, and nobody would take this away
                 _write(place, made)

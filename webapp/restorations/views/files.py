@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import io
-from pathlib import PurePath
-from typing import BinaryIO
+from pathlib import Path, PurePath
 from uuid import UUID
 
 from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, HttpResponseNotModified
 from django.views.decorators.http import require_safe
-from PIL import Image
 
 from nasdip_engine.genome.diagram import architecture_svg
 from nasdip_engine.genome.genome import Genome
+from nasdip_engine.picture import encode_thumbnail
 from webapp.pictures import storage
 from webapp.pictures.serving import json_response, png_response, svg_response
 from webapp.restorations.access import job_for
@@ -51,14 +49,9 @@ def done(job: Job) -> Job:
     return job
 
 
-def small(stream: BinaryIO) -> bytes:
+def small(file: Path) -> bytes:
     """A stored picture reduced to THUMBNAIL_SIDE, as PNG."""
-    with Image.open(stream, formats=("PNG",)) as picture:
-        reduced = picture.convert("RGB")
-    reduced.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE), Image.Resampling.LANCZOS, reducing_gap=3.0)
-    content = io.BytesIO()
-    reduced.save(content, format="PNG")
-    return content.getvalue()
+    return encode_thumbnail(file, THUMBNAIL_SIDE)
 
 
 @login_required
