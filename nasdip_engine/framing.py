@@ -31,6 +31,7 @@ __all__ = [
     "Box",
     "Frame",
     "Window",
+    "check_noise",
     "final_frames",
     "final_windows",
     "paste",
@@ -105,12 +106,7 @@ def final_windows(
     _check_mask(height, width, mask, task)
     _check_small(height * task.factor, width * task.factor, "gives a result of" if task.factor > 1 else "has")
     _check_large(height, width, task.factor)
-    if task.noise == CORRELATED and min(height, width) < 2 * BLOCK:
-        raise PictureError(
-            f"the picture has {width} x {height} pixels; with correlated noise each side must be at least {2 * BLOCK}, "
-            f"two blocks of {BLOCK}: choose noise none, or a larger picture",
-            field="noise",
-        )
+    check_noise(height, width, task, tile)
     longest = max(height, width)
     if longest <= tile and longest * task.factor <= _LARGEST_WHOLE * tile:
         return (Window((0, 0, width, height), (height, width)),)
@@ -119,16 +115,26 @@ def final_windows(
         if task.noise == CORRELATED:  # a block of a tile is a block of JPEG's: it begins on the upload's grid
             boxes = [(x - x % BLOCK, y - y % BLOCK, w + x % BLOCK, h + y % BLOCK) for x, y, w, h in boxes]
         return tuple(Window(box, (box[3], box[2])) for box in boxes)
-    if not task.keeps_known:
+    windows = windows_around_holes(mask, tile)
+    for window in windows:
+        _check_small(*window.size, f"must be reduced to {tile} pixels around the hole and then has")
+    return windows
+
+
+def check_noise(height: int, width: int, task: Task, tile: int = TILE) -> None:
+    """Raise PictureError, field "noise", where a picture of this size can't be restored with what is assumed of it."""
+    if task.noise == CORRELATED and min(height, width) < 2 * BLOCK:
+        raise PictureError(
+            f"the picture has {width} x {height} pixels; with correlated noise each side must be at least {2 * BLOCK}, "
+            f"two blocks of {BLOCK}: choose noise none, or a larger picture",
+            field="noise",
+        )
+    if task.kind is TaskKind.INPAINT and not task.keeps_known and max(height, width) > tile:
         raise PictureError(
             f"this picture has {width} x {height} pixels and its noise is to be removed with the hole; over "
             f"{tile} pixels a side only the hole can be filled: choose noise none, or a smaller picture",
             field="noise",
         )
-    windows = windows_around_holes(mask, tile)
-    for window in windows:
-        _check_small(*window.size, f"must be reduced to {tile} pixels around the hole and then has")
-    return windows
 
 
 def final_frames(picture: Pixels, mask: Mask | None, task: Task, tile: int = TILE) -> tuple[Frame, ...]:

@@ -9,6 +9,9 @@ import { positionOf, sizeAt } from "./mask/strokes.js";
 import { showProblem } from "./notice.js";
 import { addressOf } from "./samples.js";
 
+/** Names of the lists of which each choice has costs of its own. */
+const COSTS_HANG_ON = /^(factor|noise-.*)$/;
+
 /**
  * @template {Element} T
  * @param {string} selector
@@ -68,7 +71,7 @@ class ComposePage {
     this.listenToTools();
     this.form.addEventListener("change", (event) => {
       if (event.target instanceof HTMLInputElement && event.target.name === "task") this.showTask();
-      else if (event.target instanceof HTMLSelectElement && event.target.name === "factor") this.loadCosts();
+      else if (event.target instanceof HTMLSelectElement && COSTS_HANG_ON.test(event.target.name)) this.loadCosts();
       this.key = idempotencyKey();
     });
     this.form.addEventListener("submit", (event) => {
@@ -186,6 +189,7 @@ class ComposePage {
     const order = (this.costOrder += 1);
     const query = new URLSearchParams({ picture: this.root.dataset.picture ?? "", task: this.task });
     if (this.task === "upscale") query.set("factor", /** @type {HTMLSelectElement} */ (one("[name=factor]")).value);
+    query.set("noise", /** @type {HTMLSelectElement} */ (one(`[name=noise-${this.task}]`)).value);
     try {
       const told = await request(`${apiRoot()}presets?${query}`);
       if (order !== this.costOrder) return;

@@ -173,6 +173,23 @@ def test_one_click_opens_a_sample(page: Page, site: RunningSite, task: str, comp
     assert not complaints
 
 
+def test_another_answer_about_the_noise_asks_for_the_costs_again(
+    page: Page, site: RunningSite, complaints: list[str]
+) -> None:
+    sign_up(page, site)
+    upload(page, site, photograph(600))
+    page.goto(f"{page.url}?task=denoise")
+    page.locator("[data-stage][data-ready]").wait_for()
+    with page.expect_response(lambda answer: "noise=impulse" in answer.url) as told:
+        page.get_by_test_id("noise-denoise").select_option("impulse")
+    assert told.value.ok
+    page.get_by_test_id("task-inpaint").check()
+    expect(page.get_by_test_id("noise-inpaint").locator("option[value=none]")).to_be_enabled()
+    expect(page.get_by_test_id("noise-inpaint").locator("option[value=impulse]")).to_be_disabled()
+    expect(page.get_by_test_id("about-noisy-rest")).to_contain_text("the hole alone is filled")
+    assert not complaints
+
+
 def test_staff_judge_what_was_found_and_others_may_not(page: Page, site: RunningSite) -> None:
     sign_up(page, site)
     answer = page.goto(f"{site.url}/review/")

@@ -93,6 +93,21 @@ def test_a_key_names_one_job_whether_its_default_noise_is_named_or_not(
     refused(way("POST", "jobs", order(picture, noise="correlated"), **key), 422, "Idempotency-Key")
 
 
+def test_a_key_names_its_job_after_an_update_that_brought_settings(
+    alice: User, api: Callable[[User], Api], picture: Picture
+) -> None:
+    way, key = api(alice), {"Idempotency-Key": "k"}
+    first = way("POST", "jobs", order(picture), **key).json()
+    job = Job.objects.get(pk=first["id"])
+    younger = {"fitness", "tile", "tile_finalists"}
+    kept = {name: value for name, value in job.settings.items() if name not in younger}
+    Job.objects.filter(pk=job.pk).update(settings=kept)
+    again = way("POST", "jobs", order(picture), **key)
+    assert (again.status_code, again.json()["id"]) == (202, first["id"])
+    other = order(picture, settings=SMALL | {"tile": 256})
+    refused(way("POST", "jobs", other, **key), 422, "Idempotency-Key")
+
+
 @pytest.mark.parametrize("inverted", [False, True])
 def test_an_uploaded_mask_is_read_in_both_conventions(
     alice: User, api: Callable[[User], Api], picture: Picture, inverted: bool

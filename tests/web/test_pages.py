@@ -109,6 +109,21 @@ def test_each_task_offers_what_it_may_assume_of_the_noise(client: Client, alice:
     assert "Specks (salt and pepper)" in plain and "Clean: it stays exactly as it is" in plain
 
 
+def test_a_larger_picture_is_offered_a_clean_rest_alone(client: Client, alice: User) -> None:
+    page = composed(client, alice, TILE + 88, 400, "?task=inpaint&noise=correlated")
+    found = re.search(r'<select id="noise-inpaint".*?</select>', page, re.DOTALL)
+    assert found
+    assert re.findall(r'<option value="(\w+)" disabled>', found[0]) == [
+        "independent",
+        "correlated",
+        "impulse",
+    ]
+    assert '<option value="none" selected>' in found[0]
+    assert f"of up to {TILE} px a side; in a larger one, like this, the hole alone is filled" in page
+    small = composed(client, alice, 64, 48, "?task=inpaint")
+    assert "A noisy rest is restored together with the hole." in small and " disabled>Noisy" not in small
+
+
 @pytest.mark.parametrize(
     ("noise", "told", "link"),
     [

@@ -17,7 +17,7 @@ from ninja import Header, Query, Router, Status
 from pydantic import Field
 
 from nasdip_engine.errors import InvalidInput, MaskError, PictureError, SettingsError
-from nasdip_engine.evolution.settings import settings_for, task_for
+from nasdip_engine.evolution.settings import SearchSettings, settings_for, task_for
 from nasdip_engine.task import NOISES, Task, TaskKind
 from webapp.api.problems import ProblemError
 from webapp.api.schemas import PRINTABLE, EventsOut, JobIn, JobListOut, JobOut, JobRef, ProblemOut, TaskName
@@ -130,7 +130,7 @@ def _submit(owner: User, order: JobIn, key: str | None) -> Job:
         factor = DEFAULT_FACTOR if order.factor is None else order.factor
     asked = Task(TaskKind(order.task), factor, noise=order.noise or "")
     task = task_for(order.preset, asked, order.settings.get("kernel"))
-    resolved = settings_for(order.preset, task, order.settings).to_json()
+    resolved = settings_for(order.preset, task, order.settings)
     upload = _uploaded_mask(owner, order)
     content = _mask(picture, upload, order)
     digest = digest_of(content) if content else None
@@ -143,7 +143,7 @@ def _submit(owner: User, order: JobIn, key: str | None) -> Job:
         "seed": order.seed,
         "bit_depth": order.bit_depth,
         "share": order.share,
-        "settings": resolved,
+        "settings": resolved.to_json(),
         "mask_digest": digest or "",
     }
     earlier = _earlier_or_room(owner, key, wanted)
@@ -151,6 +151,7 @@ def _submit(owner: User, order: JobIn, key: str | None) -> Job:
         return earlier
     if content:
         storage.put(content)
+    layout = submission.checked_layout(picture, digest, task, resolved.tile)
     with transaction.atomic():
         quota.hold(owner)  # from here on requests of one user follow each other: the answer stays true
         earlier = _earlier_or_room(owner, key, wanted)
@@ -171,6 +172,7 @@ def _submit(owner: User, order: JobIn, key: str | None) -> Job:
             overrides=order.settings,
             idempotency_key=key,
             name=order.name,
+            layout=layout,
         )
     if content:
         # Again, now that the job refers to it: a deletion in between may have taken the file.
@@ -224,12 +226,21 @@ def _earlier(owner: User, key: str | None, wanted: dict[str, Any]) -> Job | None
     job = visible_to(owner).filter(idempotency_key=key).first()
     if job is None:
         return None
-    other = [name for name, value in wanted.items() if getattr(job, name) != value]
+    had = {name: getattr(job, name) for name in wanted} | {"settings": _with_defaults(job.settings)}
+    other = [name for name, value in wanted.items() if had[name] != value]
     if other:
         names = ", ".join(name.removesuffix("_id").removesuffix("_digest") for name in other)
         detail = f"This Idempotency-Key names job {job.pk}, which was asked for with another {names}."
         raise ProblemError(422, detail, field="Idempotency-Key")
     return job
+
+
+def _with_defaults(kept: dict[str, Any]) -> dict[str, Any]:
+    """Settings as a job keeps them; one that is younger than the job has its default."""
+    try:
+        return SearchSettings.from_json(kept).to_json()
+    except (SettingsError, TypeError):
+        return kept
 
 
 def _refuse_too_many(owner: User) -> None:

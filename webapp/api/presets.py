@@ -5,11 +5,8 @@ from __future__ import annotations
 from typing import Annotated, Any
 from uuid import UUID
 
-import numpy as np
 from django.http import HttpRequest
 from ninja import Query, Router
-from numpy.typing import NDArray
-from PIL import Image
 
 from nasdip_engine.errors import MaskError, PictureError
 from nasdip_engine.evolution.settings import (
@@ -22,11 +19,12 @@ from nasdip_engine.evolution.settings import (
     task_for,
 )
 from nasdip_engine.finals import layout_words, search_words
-from nasdip_engine.framing import Window, final_windows
+from nasdip_engine.framing import Window, check_noise
 from nasdip_engine.task import Task, TaskKind
 from webapp.api.problems import ProblemError
-from webapp.api.schemas import PresetsOut, ProblemOut, TaskName
+from webapp.api.schemas import NoiseName, PresetsOut, ProblemOut, TaskName
 from webapp.pictures import storage
+from webapp.pictures.layout import layout_of
 from webapp.pictures.models import MaskDrawing, Picture
 from webapp.restorations.access import picture_for
 from webapp.restorations.estimates import offered_presets, seconds_for
@@ -50,12 +48,13 @@ def list_presets(
     picture: UUID | None = None,
     task: TaskName = "denoise",
     factor: Annotated[int | None, Query(ge=2, le=8)] = None,
+    noise: NoiseName | None = None,
 ) -> dict[str, Any]:
     """The presets with their cost for a picture (256 x 256 pixels where none is named) and a task.
 
     Those that the workers which are up can carry: the paper's own protocol only beside one with a GPU.
     """
-    asked = Task(TaskKind(task), (factor or 4) if task == TaskKind.UPSCALE else 1)
+    asked = Task(TaskKind(task), (factor or 4) if task == TaskKind.UPSCALE else 1, noise=noise or "")
     row = picture_for(request.auth, picture) if picture else None
     windows = _windows(row, asked)
     layout = [(window.box, window.scale) for window in windows]
@@ -89,28 +88,25 @@ def _windows(picture: Picture | None, task: Task) -> tuple[Window, ...]:
         side = DEFAULT_SIDE // task.factor
         return (Window((0, 0, side, side), (side, side)),)
     mask = _drawn(picture) if task.kind is TaskKind.INPAINT else None
-    if task.kind is TaskKind.INPAINT and mask is None:
-        # Nothing is painted yet: one window, as large as they get.
-        height, width = min(picture.height, TILE), min(picture.width, TILE)
-        return (Window((0, 0, width, height), (height, width)),)
     try:
-        return final_windows(picture.height, picture.width, mask, task)
+        if task.kind is TaskKind.INPAINT and mask is None:
+            # Nothing is painted yet: one window, as large as they get.
+            check_noise(picture.height, picture.width, task)
+            height, width = min(picture.height, TILE), min(picture.width, TILE)
+            return (Window((0, 0, width, height), (height, width)),)
+        return layout_of(picture, mask, task).windows
     except MaskError as error:
         raise ProblemError(422, str(error), field="mask") from error
     except PictureError as error:
-        raise ProblemError(422, str(error), field="factor" if task.factor > 1 else "picture") from error
+        field = error.field or ("factor" if task.factor > 1 else "picture")
+        raise ProblemError(422, str(error), field=field) from error
 
 
-def _drawn(picture: Picture) -> NDArray[np.bool_] | None:
-    """The drawn mask, bool (h, w), True = known; None where nothing, or all, is painted."""
+def _drawn(picture: Picture) -> str | None:
+    """The file of the drawn mask; None where nothing, or all, is painted, or it is drawn anew just now."""
     drawing = MaskDrawing.objects.filter(picture=picture).first()
-    if drawing is None or not drawing.mask_digest or not 0 < drawing.share < 1:
-        return None
-    try:
-        with storage.open_file(drawing.mask_digest) as stream, Image.open(stream, formats=("PNG",)) as image:
-            return np.asarray(image.convert("L")) >= 128
-    except FileNotFoundError:  # drawn anew in between
-        return None
+    usable = drawing is not None and 0 < drawing.share < 1 and storage.exists(drawing.mask_digest)
+    return drawing.mask_digest if drawing is not None and usable else None
 
 
 def _preset(name: str, settings: SearchSettings, windows: tuple[Window, ...], factor: int) -> dict[str, Any]:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from nasdip_engine.errors import PictureError
 from nasdip_engine.evolution.settings import TILE
-from nasdip_engine.framing import LARGEST_RESULT_PIXELS, SMALLEST_SIDE, final_windows
+from nasdip_engine.framing import LARGEST_RESULT_PIXELS, SMALLEST_SIDE, check_noise, final_windows
 from nasdip_engine.picture import LIMIT_BYTES, LIMIT_PIXELS
 from nasdip_engine.task import Task, TaskKind
 
-__all__ = ["FACTORS", "LIMITS", "refusal"]
+__all__ = ["FACTORS", "LIMITS", "noise_fits", "refusal"]
 
 FACTORS = range(2, 9)
 LIMITS = {
@@ -19,6 +19,15 @@ LIMITS = {
     "result_megapixels": LARGEST_RESULT_PIXELS // 1_000_000,
 }
 """The figures of the sentence about limits."""
+
+
+def noise_fits(width: int, height: int, task: Task) -> bool:
+    """Whether a picture of this size can be restored with what the task assumes of its noise."""
+    try:
+        check_noise(height, width, task)
+    except PictureError:
+        return False
+    return True
 
 
 def refusal(width: int, height: int, task: Task) -> str:

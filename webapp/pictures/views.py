@@ -17,7 +17,7 @@ from django.views.decorators.http import require_safe
 from nasdip_engine.picture import LIMIT_BYTES
 from nasdip_engine.task import Task, TaskKind
 from webapp.pictures.models import Picture, PictureKind
-from webapp.pictures.sizes import FACTORS, LIMITS, refusal
+from webapp.pictures.sizes import FACTORS, LIMITS, noise_fits, refusal
 from webapp.restorations.access import picture_for, pictures_of
 from webapp.restorations.estimates import offered_presets
 from webapp.restorations.words import NOISE_QUESTIONS, NOISE_WORDS, TASK_WORDS
@@ -63,12 +63,26 @@ class FactorChoice:
 
 
 @dataclass(frozen=True)
+class NoiseAnswer:
+    """One thing that may be assumed; `fits`: whether this picture can be restored so."""
+
+    value: str
+    words: str
+    fits: bool
+    chosen: bool
+
+
+@dataclass(frozen=True)
 class NoiseChoice:
-    """One task's question about the noise; `answers`: (value, words, chosen), the default first."""
+    """One task's question about the noise; the default answer first."""
 
     task: str
     question: str
-    answers: tuple[tuple[str, str, bool], ...]
+    answers: tuple[NoiseAnswer, ...]
+
+    @property
+    def all_fit(self) -> bool:
+        return all(answer.fits for answer in self.answers)
 
 
 @dataclass(frozen=True)
@@ -117,15 +131,23 @@ def factors(picture: Picture, asked: str) -> list[FactorChoice]:
     return [FactorChoice(factor, factor in fitting, factor == chosen) for factor in FACTORS]
 
 
-def noises(asked: str) -> list[NoiseChoice]:
-    """What each task may assume of the noise, with what was asked for chosen, or else the default."""
+def noises(picture: Picture, asked: str) -> list[NoiseChoice]:
+    """What each task may assume of the noise, with what was asked for chosen where it fits, or else the default."""
     choices = []
-    for task, answers in NOISE_WORDS.items():
-        chosen = asked if asked in answers else next(iter(answers))
-        told = tuple(
-            (value, words[:1].upper() + words[1:], value == chosen) for value, words in answers.items()
+    for task, words in NOISE_WORDS.items():
+        kind = TaskKind(task)
+        factor = _least_factor(picture, kind)
+        fitting = [
+            noise
+            for noise in words
+            if noise_fits(picture.width, picture.height, Task(kind, factor, noise=noise))
+        ]
+        chosen = asked if asked in fitting else next(iter(words))
+        answers = tuple(
+            NoiseAnswer(value, text[:1].upper() + text[1:], value in fitting, value == chosen)
+            for value, text in words.items()
         )
-        choices.append(NoiseChoice(task, NOISE_QUESTIONS[task], told))
+        choices.append(NoiseChoice(task, NOISE_QUESTIONS[task], answers))
     return choices
 
 
@@ -185,7 +207,7 @@ def compose(request: HttpRequest, picture_id: UUID) -> HttpResponse:
             "chosen_task": asked if asked in possible else possible[0],
             "presets": offered_presets(),
             "factors": factors(picture, request.GET.get("factor", "")),
-            "noises": noises(request.GET.get("noise", "")),
+            "noises": noises(picture, request.GET.get("noise", "")),
             "limits": LIMITS,
             "job_template": reverse("job", args=[PLACEHOLDER]),
         },

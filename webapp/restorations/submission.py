@@ -5,25 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 from django.contrib.auth.models import User
 from django.db import transaction
-from numpy.typing import NDArray
 
 from nasdip_engine.errors import MaskError, PictureError
 from nasdip_engine.evolution.settings import settings_for, task_for
-from nasdip_engine.framing import final_windows
-from nasdip_engine.picture import read_png
 from nasdip_engine.seeding import Seeds
 from nasdip_engine.task import Task
-from webapp.pictures import storage
+from webapp.pictures.layout import Layout, layout_of
 from webapp.pictures.models import Picture, PictureKind
 from webapp.restorations import events, notify
 from webapp.restorations.events import EventKind
 from webapp.restorations.models import Job, WorkItem
 from webapp.restorations.states import ItemKind
 
-__all__ = ["OPEN_KEY", "submit"]
+__all__ = ["OPEN_KEY", "checked_layout", "submit"]
 
 OPEN_KEY = "open"
 
@@ -44,12 +40,14 @@ def submit(
     overrides: Mapping[str, Any] | None = None,
     idempotency_key: str | None = None,
     name: str | None = None,
+    layout: Layout | None = None,
 ) -> Job:
     """Queue a restoration of the owner's picture.
 
     mask_digest: stored grey PNG of the picture's size, >= 128 known; for in-painting only; mask_picture:
-    the upload that it was read from, if not drawn.  noise: "" for the task's default.  bit_depth: of the result, 8 or
-    16, None for the picture's.  An owner's `idempotency_key` gives the job that it gave before.  Raises InvalidInput.
+    the upload that it was read from, if not drawn.  noise: "" for the task's default.  bit_depth: of the result,
+    8 or 16, None for the picture's.  layout: what `checked_layout` gave, where the caller has it.  An owner's
+    `idempotency_key` gives the job that it gave before.  Raises InvalidInput.
     """
     if idempotency_key is not None:
         before = Job.objects.filter(owner=owner, idempotency_key=idempotency_key).first()
@@ -60,9 +58,7 @@ def submit(
     named = Task(task, factor, noise=noise)  # type: ignore[arg-type]  # the text is checked by Task itself
     asked = task_for(preset, named, (overrides or {}).get("kernel"))
     settings = settings_for(preset, asked, overrides)
-    seeds = Seeds.from_seed(seed)
-    known = None if mask_digest is None else _known(mask_digest)
-    _check_size(picture, known, asked, settings.tile)
+    layout = layout or checked_layout(picture, mask_digest, asked, settings.tile)
     with transaction.atomic():
         job = Job.objects.create(
             owner=owner,
@@ -76,10 +72,10 @@ def submit(
             bit_depth=bit_depth,
             share=share,
             settings=settings.to_json(),
-            seeds=seeds.to_json(),
+            seeds=Seeds.from_seed(seed).to_json(),
             mask_digest=mask_digest or "",
             mask_picture=mask_picture,
-            share_to_fill=None if known is None else float(1.0 - known.mean()),
+            share_to_fill=layout.share_to_fill,
             device_class=settings.device_class,
             idempotency_key=idempotency_key,
         )
@@ -90,18 +86,13 @@ def submit(
     return job
 
 
-def _known(mask_digest: str) -> NDArray[np.bool_]:
-    """The stored mask, bool (h, w), True = known."""
-    try:
-        return read_png(storage.path(mask_digest)).pixels[..., 0] >= 128
-    except (OSError, ValueError) as error:
-        raise MaskError("the mask is not there any more; draw or upload it again", field="mask") from error
+def checked_layout(picture: Picture, mask_digest: str | None, task: Task, tile: int) -> Layout:
+    """How the picture will be fitted; refuses sizes and masks that can't be restored, by the engine's own rule.
 
-
-def _check_size(picture: Picture, known: NDArray[np.bool_] | None, task: Task, tile: int) -> None:
-    """Refuse sizes and masks that can't be restored, by the engine's own rule."""
+    Call it before a transaction: a large mask takes seconds.
+    """
     try:
-        final_windows(picture.height, picture.width, known, task, tile)
+        return layout_of(picture, mask_digest, task, tile)
     except PictureError as error:
         field = error.field or ("factor" if task.factor > 1 else "picture")
         raise PictureError(str(error), field=field) from error
