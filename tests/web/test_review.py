@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from django.apps import apps
 from django.contrib.admin import site
@@ -12,8 +14,11 @@ from django.test import Client
 from nasdip_engine.errors import InvalidInput
 from nasdip_engine.evolution.search import is_starter
 from nasdip_engine.genome.genome import Genome
+from tests.web.cast import decoded, encoded, photograph
+from tests.web.drive import SMALL, finish, queue
 from webapp.architectures import discovery, review
 from webapp.architectures.models import Discovery, Verdict
+from webapp.pictures.intake import store_picture
 from webapp.restorations import control
 from webapp.restorations.generations import history_of
 from webapp.restorations.models import Job
@@ -59,6 +64,27 @@ def test_each_verdict_is_a_row_and_the_last_one_counts(done_job: Job, reviewer: 
     review.decide(row, reviewer, "approve")
     assert review.discoveries(reviewer).get(pk=row.pk).latest_verdict == "approve"
     assert sorted(Verdict.objects.values_list("verdict", "note")) == [("approve", ""), ("reject", "too deep")]
+
+
+@pytest.mark.parametrize("representation", ["sym", "asym", "asymt"])
+def test_the_page_shows_networks_of_every_representation_and_reduced_pictures(
+    client: Client, alice: User, reviewer: User, representation: str
+) -> None:
+    large = store_picture(alice, encoded(photograph(900, 450)), "large.png")
+    asked = SMALL | {"representation": representation, "units": 3, "tile": 1024}
+    job = finish(queue(alice, large, overrides=asked, share=True))
+    row = discovery.record(job)[0]
+    assert row.genome.startswith(f"{representation}:3:")
+    client.force_login(reviewer)
+    page = client.get("/review/").content.decode()
+    assert row.genome in page
+    for address in set(re.findall(r'(?:src|srcset)="(/review/[^"]+)"', page)):
+        assert client.get(address).status_code == 200, address
+    answer = client.get(f"/review/jobs/{job.pk}/input.png")
+    assert decoded(answer.content).shape == (320, 640, 3)
+    assert "attachment" in answer["Content-Disposition"] and "sandbox" in answer["Content-Security-Policy"]
+    again = client.get(f"/review/jobs/{job.pk}/input.png", headers={"If-None-Match": answer["ETag"]})
+    assert again.status_code == 304
 
 
 def test_only_staff_judge(done_job: Job, alice: User) -> None:

@@ -13,7 +13,7 @@ from django.core.exceptions import PermissionDenied
 from django.core.paginator import Paginator
 from django.db.models import QuerySet
 from django.db.models.functions import TruncSecond
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_POST, require_safe
@@ -23,7 +23,7 @@ from nasdip_engine.genome.diagram import architecture_svg
 from nasdip_engine.genome.genome import Genome
 from webapp.architectures.models import Discovery, Judgement
 from webapp.architectures.review import NOTE_LENGTH, decide, discoveries, may_review
-from webapp.pictures.serving import png_response, svg_response
+from webapp.pictures.serving import reduced_png_response, svg_response
 from webapp.restorations.access import reviewable, shared_job_for
 from webapp.restorations.views.files import INKS
 from webapp.restorations.words import TASK_WORDS
@@ -31,6 +31,8 @@ from webapp.restorations.words import TASK_WORDS
 __all__ = ["diagram", "picture", "review", "verdict"]
 
 CARDS_PER_PAGE = 24
+PICTURE_SIDE = 640
+"""Of the pictures on a card: a page shows two dozen pairs, of up to 100 megapixels each."""
 OPEN, EVERY = "open", ""
 VERDICT_CHOICES = [
     (EVERY, "every verdict"),
@@ -127,9 +129,7 @@ def diagram(request: HttpRequest, discovery_id: int) -> HttpResponseBase:
 @login_required
 @require_safe
 def picture(request: HttpRequest, job_id: UUID, which: str) -> HttpResponseBase:
-    """The upload or the result of a job whose owner lets reviewers see them; for anybody else it is not there."""
+    """The upload or the result, reduced, of a job whose owner lets reviewers see them; for anybody else not there."""
     job = shared_job_for(request.user, job_id)
     digest = job.picture.digest if which == "input" else job.result_digest
-    if not digest:
-        raise Http404("This picture is not there yet.")
-    return png_response(request, digest, f"{which}.png")
+    return reduced_png_response(request, digest, PICTURE_SIDE, f"{which}.png")

@@ -10,6 +10,7 @@ import asyncio
 import json
 import os
 from collections.abc import AsyncIterator
+from functools import partial
 from typing import Any, BinaryIO
 from urllib.parse import quote
 
@@ -23,9 +24,10 @@ from django.http import (
     StreamingHttpResponse,
 )
 
+from nasdip_engine.picture import encode_thumbnail
 from webapp.pictures import storage
 
-__all__ = ["json_response", "png_response", "svg_response"]
+__all__ = ["json_response", "png_response", "reduced_png_response", "svg_response"]
 
 INERT = "default-src 'none'; sandbox"
 # Bytes up to which a file is answered in one piece, and of a part of a larger one.
@@ -66,6 +68,20 @@ def png_response(request: HttpRequest, digest: str, filename: str) -> HttpRespon
     except FileNotFoundError:
         raise Http404("This picture's file is gone.") from None
     return _sealed(response, filename, digest)
+
+
+def reduced_png_response(request: HttpRequest, digest: str, side: int, filename: str) -> HttpResponseBase:
+    """A stored PNG of at most `side` pixels a side, made at the first request.  Raises Http404 as `png_response`."""
+    if not digest:
+        raise Http404("This picture is not there yet.")
+    etag = f"{digest}-{side}"
+    if _has(request, etag):
+        return _sealed(HttpResponseNotModified(), filename, etag)
+    try:
+        content = storage.derived(digest, f"thumbnail-{side}", partial(encode_thumbnail, side=side))
+    except FileNotFoundError:
+        raise Http404("This picture's file is gone.") from None
+    return _sealed(HttpResponse(content, content_type="image/png"), filename, etag)
 
 
 def _content(request: HttpRequest, stream: BinaryIO) -> HttpResponseBase:

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path, PurePath
+from pathlib import PurePath
 from uuid import UUID
 
 from django.contrib.auth.decorators import login_required
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, HttpResponseNotModified
+from django.http import Http404, HttpRequest, HttpResponseBase
 from django.views.decorators.http import require_safe
 
 from nasdip_engine.genome.diagram import architecture_svg
 from nasdip_engine.genome.genome import Genome
-from nasdip_engine.picture import encode_thumbnail
-from webapp.pictures import storage
-from webapp.pictures.serving import json_response, png_response, svg_response
+from webapp.pictures.serving import json_response, png_response, reduced_png_response, svg_response
 from webapp.restorations.access import job_for
 from webapp.restorations.models import Job, JobFile, WorkItem
 from webapp.restorations.states import ItemKind, ItemState, JobState
@@ -47,11 +45,6 @@ def done(job: Job) -> Job:
     if job.state != JobState.DONE:
         raise Http404(f"This restoration has no result: it is {job.state}.")
     return job
-
-
-def small(file: Path) -> bytes:
-    """A stored picture reduced to THUMBNAIL_SIDE, as PNG."""
-    return encode_thumbnail(file, THUMBNAIL_SIDE)
 
 
 @login_required
@@ -114,15 +107,7 @@ def seen(request: HttpRequest, job_id: UUID, frame: str) -> HttpResponseBase:
 def thumbnail(request: HttpRequest, job_id: UUID) -> HttpResponseBase:
     """The result, at most 320 pixels a side, made at the first request; its ETag follows the result."""
     job = done(job_for(request.user, job_id))
-    etag = f'"{job.result_digest}-{THUMBNAIL_SIDE}"'
-    if request.headers.get("If-None-Match") == etag:
-        return HttpResponseNotModified()
-    try:
-        content = storage.derived(job.result_digest, f"thumbnail-{THUMBNAIL_SIDE}", small)
-    except FileNotFoundError:
-        raise Http404("This result's file is gone.") from None
-    headers = {"ETag": etag, "Cache-Control": "private, max-age=0, must-revalidate"}
-    return HttpResponse(content, content_type="image/png", headers=headers)
+    return reduced_png_response(request, job.result_digest, THUMBNAIL_SIDE, f"{stem(job)}_small.png")
 
 
 @login_required
