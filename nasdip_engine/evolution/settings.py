@@ -24,6 +24,7 @@ __all__ = [
     "PRESETS",
     "TILE",
     "SearchSettings",
+    "allowed_values",
     "default_cost_cap",
     "describe",
     "settings_for",
@@ -280,6 +281,19 @@ def settings_for(preset: str, task: Task, overrides: Mapping[str, Any] | None = 
     _check_cap(settings)
     _check_observed(settings, task)
     return settings
+
+
+def allowed_values() -> dict[str, str]:
+    """What each setting that may be set by hand allows, in words: "2 to 1000", "sym, asym or asymt"."""
+    words = {}
+    for field in fields(SearchSettings):
+        if field.name in _RANGES:
+            low, high = _RANGES[field.name]
+            words[field.name] = f"{low} to {high}"
+        elif field.name != "preset":
+            *others, last = (str(choice).lower() for choice in _CHOICES[field.name])
+            words[field.name] = f"{', '.join(others)} or {last}"
+    return words
 
 
 def _check_names(given: Mapping[str, Any]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
+from nasdip_engine.evolution.settings import SearchSettings
 from tests.web.drive import finish, queue
 from webapp.accounts import tokens
 from webapp.api.api import api as site_api
@@ -78,3 +80,18 @@ def test_every_operation_documents_its_errors_as_problems() -> None:
             assert "401" in errors and "default" in errors
             for response in errors.values():
                 assert list(response["content"]) == ["application/problem+json"], (method, path)
+
+
+def test_the_document_names_what_a_search_may_be_told() -> None:
+    fields = site_api.get_openapi_schema()["components"]["schemas"]["JobIn"]["properties"]
+    told = fields["settings"]["description"]
+    settable = set(SearchSettings.__dataclass_fields__) - {"preset"}
+    assert settable == set(re.findall(r"(\w+): ", told.partition(": ")[2]))
+    for part in (
+        "representation: asym, asymt or sym",
+        "units: 1 to ",
+        "tile: 64 to 1024",
+        "redraw: true or false",
+    ):
+        assert part in told
+    assert {"noise", "bit_depth"} <= fields.keys()

@@ -9,6 +9,8 @@ from uuid import UUID
 from ninja import Schema
 from pydantic import ConfigDict, Field
 
+from nasdip_engine.evolution.settings import allowed_values
+
 __all__ = [
     "PRINTABLE",
     "DrawingIn",
@@ -124,7 +126,9 @@ class JobIn(Schema):
     share: bool = Field(default=False, description="let this site's reviewers see the pictures of this job")
     name: str | None = Field(None, max_length=255, pattern=PRINTABLE)
     settings: dict[str, Any] = Field(
-        default_factory=dict, description="settings of the search that differ from the preset's"
+        default_factory=dict,
+        description="settings of the search that differ from the preset's: "
+        + "; ".join(f"{name}: {words}" for name, words in allowed_values().items()),
     )
 
 
