@@ -219,8 +219,10 @@ class ComposePage {
   /** What POST jobs gets. */
   order() {
     const data = new FormData(this.form);
-    /** @type {Record<string, number>} */
-    const settings = {};
+    /** @type {HTMLInputElement} */
+    const preset = one("input[name=preset]:checked", this.form);
+    /** @type {Record<string, number | string>} */
+    const settings = preset.dataset.device === "cpu" ? {} : { device_class: preset.dataset.device ?? "cpu" };
     for (const name of ["population", "generations", "iterations"]) {
       const value = String(data.get(name) ?? "").trim();
       if (value) settings[name] = Number(value);
@@ -232,7 +234,7 @@ class ComposePage {
       task: this.task,
       ...(this.task === "upscale" ? { factor: Number(data.get("factor")) } : {}),
       noise: data.get(`noise-${this.task}`),
-      preset: data.get("preset"),
+      preset: preset.value,
       ...(seed ? { seed: Number(seed) } : {}),
       share: data.get("share") === "on",
       settings,

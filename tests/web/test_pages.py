@@ -15,6 +15,7 @@ from tests.web.cast import encoded, photograph
 from tests.web.drive import finish, queue
 from webapp.pictures.intake import store_picture
 from webapp.pictures.models import Picture
+from webapp.restorations import control
 from webapp.restorations.models import Job
 from webapp.restorations.views.job import facts
 
@@ -153,3 +154,13 @@ def test_the_estimate_of_the_noise_stands_beside_the_figures_of_a_run(done_job: 
     assert told["Error without the noise"] == "about 27.1 dB"
     del run["final"]["noise"]  # a run of an older version
     assert "Noise estimated" not in dict(facts(done_job, run))
+
+
+def test_what_ended_without_a_result_can_be_started_again_as_it_was(
+    client: Client, alice: User, picture: Picture
+) -> None:
+    job = queue(alice, picture, task="upscale", factor=2, noise="correlated")
+    control.cancel(job.pk, alice)
+    client.force_login(alice)
+    page = client.get(f"/jobs/{job.pk}/").content.decode()
+    assert "?task=upscale&amp;factor=2&amp;noise=correlated" in page

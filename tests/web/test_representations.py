@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -68,6 +69,25 @@ def test_the_papers_preset_is_offered_only_beside_a_worker_with_a_gpu(
     assert offered() == (["preview", "balanced", "thorough"], False)
     Worker.objects.create(name="g", heartbeat_at=now, started_at=now, slots=1, device="cuda")
     assert offered() == (["preview", "balanced", "thorough", "paper"], True)
+
+
+def test_what_is_offered_because_a_gpu_is_up_is_asked_of_it(
+    alice: User, api: Callable[[User], Api], client: Client, picture: Picture
+) -> None:
+    now = timezone.now()
+    Worker.objects.create(name="g", heartbeat_at=now, started_at=now, slots=1, device="cuda")
+    client.force_login(alice)
+    page = client.get(reverse("compose", args=[picture.pk])).content.decode()
+    assert re.findall(r'value="(\w+)" data-device="(\w+)"', page) == [
+        ("preview", "cpu"), ("balanced", "cpu"), ("thorough", "cpu"), ("paper", "cuda"),
+    ]  # fmt: skip
+    told = api(alice)("GET", f"presets?picture={picture.pk}").json()["presets"]
+    assert {preset["name"]: preset["device_class"] for preset in told}["paper"] == "cuda"
+    # Nobody is up who computes the others.
+    assert [preset["name"] for preset in told if preset["minutes"] is not None] == ["paper"]
+    Worker.objects.create(name="w", heartbeat_at=now, started_at=now, slots=2)
+    told = api(alice)("GET", f"presets?picture={picture.pk}").json()["presets"]
+    assert all(preset["minutes"] is not None for preset in told)
 
 
 def test_a_job_with_training_lengths_runs_to_its_account(

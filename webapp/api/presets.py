@@ -27,7 +27,7 @@ from webapp.pictures import storage
 from webapp.pictures.layout import layout_of
 from webapp.pictures.models import MaskDrawing, Picture
 from webapp.restorations.access import picture_for
-from webapp.restorations.estimates import offered_presets, seconds_for
+from webapp.restorations.estimates import device_of, offered_presets, seconds_for
 
 __all__ = ["router"]
 
@@ -60,7 +60,12 @@ def list_presets(
     layout = [(window.box, window.scale) for window in windows]
     return {
         "presets": [
-            _preset(name, settings_for(name, task_for(name, asked)), windows, asked.factor)
+            _preset(
+                name,
+                settings_for(name, task_for(name, asked), {"device_class": device_of(name)}),
+                windows,
+                asked.factor,
+            )
             for name in offered_presets()
         ],
         "tiles": len(windows),
@@ -118,6 +123,7 @@ def _preset(name: str, settings: SearchSettings, windows: tuple[Window, ...], fa
     return {
         "name": name,
         "good_for": GOOD_FOR[name],
+        "device_class": settings.device_class,
         "evaluations": cost["evaluations"],
         "iterations": cost["iterations"],
         "minutes": minutes,

@@ -192,6 +192,9 @@ class PresetOut(Schema):
 
     name: str
     good_for: str
+    device_class: str = Field(
+        description="what the estimate is for; a job that wants it names it in its settings"
+    )
     evaluations: int
     iterations: int
     minutes: float | None = Field(description="estimated on the workers that are up; null when none is up")

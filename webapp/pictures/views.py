@@ -19,7 +19,7 @@ from nasdip_engine.task import Task, TaskKind
 from webapp.pictures.models import Picture, PictureKind
 from webapp.pictures.sizes import FACTORS, LIMITS, noise_fits, refusal
 from webapp.restorations.access import picture_for, pictures_of
-from webapp.restorations.estimates import offered_presets
+from webapp.restorations.estimates import device_of, offered_presets
 from webapp.restorations.words import NOISE_QUESTIONS, NOISE_WORDS, TASK_WORDS
 
 __all__ = ["compose", "landing", "new"]
@@ -205,7 +205,7 @@ def compose(request: HttpRequest, picture_id: UUID) -> HttpResponse:
             "picture": picture,
             "tasks": choices,
             "chosen_task": asked if asked in possible else possible[0],
-            "presets": offered_presets(),
+            "presets": [(preset, device_of(preset)) for preset in offered_presets()],
             "factors": factors(picture, request.GET.get("factor", "")),
             "noises": noises(picture, request.GET.get("noise", "")),
             "limits": LIMITS,

@@ -16,7 +16,7 @@ from webapp.restorations.plan import Plan, frames_of_final
 from webapp.restorations.states import ItemKind, ItemState, JobState
 from webapp.restorations.workers import alive
 
-__all__ = ["guess", "offered_presets", "rate", "seconds_for", "seconds_left", "slots"]
+__all__ = ["device_of", "guess", "offered_presets", "rate", "seconds_for", "seconds_left", "slots"]
 
 USUAL_RATE = 6e9
 """Forward multiply-adds x iterations a second of one core: a first guess, before anything was measured."""
@@ -27,15 +27,20 @@ MEASURED_ITEMS = 100
 _TRAINED = {ItemKind.EVALUATE, ItemKind.FINISH}
 
 
-def slots() -> int:
-    """Evaluations at once on the workers that are up; 1 where none is."""
-    return alive().aggregate(total=Sum("slots"))["total"] or 1
+def slots(device_class: str = "cpu") -> int:
+    """Evaluations at once on the workers of a device that are up; 1 where none is."""
+    return alive().filter(device=device_class).aggregate(total=Sum("slots"))["total"] or 1
 
 
 def offered_presets() -> list[str]:
     """What pages offer: presets for GPUs only while a worker with one is up; a request may name any of them."""
-    with_gpu = alive().exclude(device="cpu").exists()
+    with_gpu = alive().filter(device="cuda").exists()
     return [preset for preset in PRESETS if with_gpu or preset not in GPU_PRESETS]
+
+
+def device_of(preset: str) -> str:
+    """What pages ask for with a preset: those that are offered because a GPU is up are computed on it."""
+    return "cuda" if preset in GPU_PRESETS else "cpu"
 
 
 def rate(device_class: str = "cpu") -> float | None:
@@ -54,13 +59,14 @@ def rate(device_class: str = "cpu") -> float | None:
 
 
 def seconds_for(settings: SearchSettings, final_pixels: int, tiles: int = 1) -> float | None:
-    """Wall seconds of a whole job on the workers that are up, if nothing else runs; None where none is up.
+    """Wall seconds of a whole job on the workers of its device that are up, if nothing else runs; None where none is.
 
     final_pixels: output pixels of the final fit, of all its tiles together.
     """
-    if not alive().exists():
+    device = settings.device_class
+    if not alive().filter(device=device).exists():
         return None
-    return guess(settings, final_pixels, slots(), rate(settings.device_class) or USUAL_RATE, tiles)
+    return guess(settings, final_pixels, slots(device), rate(device) or USUAL_RATE, tiles)
 
 
 def guess(
@@ -88,7 +94,7 @@ def seconds_left(job: Job) -> float | None:
     frames = frames_of_final(job)
     pixels = sum(frame["height"] * frame["width"] for frame in frames) * job.factor**2
     one_final = per_step * plan.settings.longest_final_fit * pixels / len(frames)
-    at_once = slots()
+    at_once = slots(job.device_class)
     if job.state == JobState.FINISHING:
         fits = items.filter(kind=ItemKind.FINISH)
         open_fits = fits.filter(state__in=(ItemState.WAITING, ItemState.LEASED)).count()
