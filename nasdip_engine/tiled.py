@@ -105,8 +105,9 @@ def combine_parts(whole: Whole) -> dict[str, Any]:
         for number, part in enumerate(whole.parts):
             whole.alive()
             pixels, mask = whole.read(part)
+            arrays = [np.load(path, mmap_mode="r", allow_pickle=False) for path in part.inputs]
             made = combine_finals(
-                [np.load(path, mmap_mode="r", allow_pickle=False) for path in part.inputs],
+                arrays,
                 part.genomes,
                 pixels=pixels,
                 mask=mask,
@@ -114,9 +115,10 @@ def combine_parts(whole: Whole) -> dict[str, Any]:
                 settings=whole.settings,
                 evaluation_seed=whole.evaluation_seed,
             )
-            if made.choice in part.genomes and part.scale == 1.0:
-                source = part.inputs[part.genomes.index(made.choice)]
-            else:
+            one = part.genomes.index(made.choice) if made.choice in part.genomes else None
+            if one is not None and part.scale == 1.0 and arrays[one].ndim == 3:
+                source = part.inputs[one]
+            else:  # also a file of two fits, of which one is shown (`combine_finals`)
                 source = _stored(made.array, part, folder / f"{number}.npy")
             patches.append(_patch(part, source, whole.task.factor))
             tiles.append({"choice": made.choice, "held_out_psnr": made.held_out_psnr})

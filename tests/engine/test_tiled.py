@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from nasdip_engine.seeding import generator
 from nasdip_engine.task import Task, TaskKind
 
 DENOISE, INPAINT, ENLARGE = Task(TaskKind.DENOISE), Task(TaskKind.INPAINT), Task(TaskKind.UPSCALE, 2)
+GRAIN = Task(TaskKind.DENOISE, noise="correlated")
 NETWORK, OTHER = starters(5)[0].text, starters(5)[1].text
 Floats = NDArray[np.float32]
 
@@ -195,6 +197,25 @@ def test_in_each_tile_the_held_out_observations_choose(tmp_path: Path) -> None:
     outcome, made = tiled.whole(Kind.COMBINE, tiled.parts(high=both[0], low=both[1]))
     assert outcome["choice"] == "mean"
     assert np.abs(made.astype(int) - tiled.pixels).max() <= 1
+
+
+@pytest.mark.parametrize("task", [GRAIN, replace(ENLARGE, noise="correlated")])
+def test_where_noise_is_correlated_the_first_fit_is_judged_and_the_second_shown(
+    tmp_path: Path, task: Task
+) -> None:
+    pixels = photograph(70, 150)
+    tiled = Tiled(tmp_path, task, pixels)
+    assert len(tiled.frames) > 1
+
+    def enlarged(frame: Frame) -> Floats:
+        return observed(frame).repeat(task.factor, axis=0).repeat(task.factor, axis=1)
+
+    good = tiled.put(lambda frame: np.stack([enlarged(frame), 1 - enlarged(frame)]), "good")
+    poor = tiled.put(lambda frame: np.stack([1 - enlarged(frame), enlarged(frame)]), "poor")
+    outcome, made = tiled.whole(Kind.COMBINE, tiled.parts(poor=poor, good=good))
+    assert {tile["choice"] for tile in outcome["tiles"]} == {"good"}
+    assert (made == 255 - pixels.repeat(task.factor, axis=0).repeat(task.factor, axis=1)).all()
+    assert outcome["digest"] == pixel_digest(made)
 
 
 def test_enlarged_tiles_lie_where_they_belong(tmp_path: Path) -> None:
