@@ -17,7 +17,7 @@ from typing import Any
 
 from nasdip_engine.errors import InvalidInput
 from nasdip_engine.store import STORE_VARIABLE, Entry, Store, default_folder
-from nasdip_engine.task import TaskKind
+from nasdip_engine.task import NOISES, TaskKind
 
 __all__ = ["add_commands", "add_options", "export_lines", "ls_lines", "run", "store_of"]
 
@@ -34,7 +34,7 @@ _OUTCOME = (
 )
 _COST = ("multiply_adds", "pixels", "seconds")
 _COLUMNS = (
-    "key", "task", "factor", "kernel", "width", "height", "genome", "phenotype", "frame", "evaluation_seed",
+    "key", "task", "factor", "kernel", "noise", "width", "height", "genome", "phenotype", "frame", "evaluation_seed",
     *_OUTCOME, *_COST, "reference", "true_psnr", "nasdip", "when", "fingerprint", "code", "evaluation",
 )  # fmt: skip
 _CURVE_COLUMNS = ("key", "task", "genome", "iteration", "held_out_psnr", "reference", "true_psnr")
@@ -137,9 +137,15 @@ def _decibels(value: float | None) -> str:
     return "-" if value is None else f"{value:.2f}"
 
 
+def _noise(entry: Entry) -> str:
+    """What was assumed of it; a default is not written into a task, and still told."""
+    task = entry.about["task"]
+    return str(task.get("noise", NOISES[TaskKind(task["kind"])][0]))
+
+
 def ls_lines(entries: Iterable[Entry]) -> Iterator[str]:
     """A table with a heading; PSNR in dB, several true ones where there were several references."""
-    heading = ("key", "task", "size", "fitness", "held-out", "true", "iterations", "when", "genome")
+    heading = ("key", "task", "noise", "size", "fitness", "held-out", "true", "iterations", "when", "genome")
     rows = [heading]
     for entry in entries:
         about, outcome = entry.about, entry.outcome
@@ -147,7 +153,7 @@ def ls_lines(entries: Iterable[Entry]) -> Iterator[str]:
         true = "/".join(_decibels(one["psnr"]) for _, one in sorted(entry.true.items())) or "-"
         rows.append(
             (
-                entry.key[:12], about["task"]["kind"], f"{width}x{height}", f"{outcome['fitness']:.4f}",
+                entry.key[:12], about["task"]["kind"], _noise(entry), f"{width}x{height}", f"{outcome['fitness']:.4f}",
                 _decibels(outcome["held_out_psnr"]), true, str(outcome["iterations"]), about["when"], about["genome"],
             )
         )  # fmt: skip
@@ -184,7 +190,7 @@ def _flat(entry: Entry, reference: str | None) -> dict[str, Any]:
     one_word = {name: json.dumps(about[name], sort_keys=True) for name in ("fingerprint", "evaluation")}
     return {
         **about, **one_word, "key": entry.key, "task": about["task"]["kind"], "factor": about["task"]["factor"],
-        "kernel": about["task"]["kernel"], "width": about["size"][0], "height": about["size"][1],
+        "kernel": about["task"]["kernel"], "noise": _noise(entry), "width": about["size"][0], "height": about["size"][1],
         **{name: entry.outcome.get(name) for name in (*_OUTCOME, *_COST)},
         "reference": reference, "true_psnr": entry.true[reference]["psnr"] if reference else None,
     }  # fmt: skip

@@ -338,6 +338,7 @@ def test_the_list_tells_what_each_outcome_is(tmp_path: Path) -> None:
     assert heading.split() == [
         "key",
         "task",
+        "noise",
         "size",
         "fitness",
         "held-out",
@@ -347,5 +348,16 @@ def test_the_list_tells_what_each_outcome_is(tmp_path: Path) -> None:
         "genome",
     ]
     cells = {row.split()[-1]: row.split() for row in rows}
-    assert cells["asym:5:1"][:7] == ["000100000000", "denoise", "48x40", "0.2500", "20.00", "20.14", "50"]
-    assert cells["asym:5:2"][5] == "-"
+    assert cells["asym:5:1"][:5] == ["000100000000", "denoise", "independent", "48x40", "0.2500"]
+    assert cells["asym:5:1"][5:8] == ["20.00", "20.14", "50"]
+    assert cells["asym:5:2"][6] == "-"
+
+
+def test_outcomes_of_one_genome_under_two_kinds_of_noise_are_told_apart(tmp_path: Path) -> None:
+    shelf(tmp_path).keep(key(1), "asym:5:1", "p", outcome(1))
+    grain = {**ABOUT, "task": {**ABOUT["task"], "noise": "correlated"}}
+    Shelf(Store(tmp_path), fingerprint=MACHINE, about=grain).keep(key(2), "asym:5:1", "p", outcome(2))
+    told = {line["key"]: line["noise"] for line in exported(tmp_path, "csv", curves=False)}
+    assert told == {key(1): "independent", key(2): "correlated"}
+    _, *rows = ls_lines(sound(tmp_path))
+    assert {row.split()[2] for row in rows} == {"independent", "correlated"}
