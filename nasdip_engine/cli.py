@@ -231,7 +231,7 @@ def _refuse_beside_like(arguments: argparse.Namespace) -> None:
     """--like brings everything: what else is given would be ignored without a word."""
     own = ("like", "genome", "reference", "command", "picture", "store", "no_store")
     for name, value in vars(arguments).items():
-        if name not in own and value not in (None, False):
+        if name not in own and value is not None and value is not False:  # 0 is a value
             raise InvalidInput(
                 f"--{name.replace('_', '-')} cannot be given beside --like, which brings its own"
             )

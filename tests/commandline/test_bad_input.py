@@ -97,3 +97,10 @@ def test_more_threads_than_cores_are_refused_before_anything_is_trained(bad: Pat
     assert ended.code == 2, ended.err
     assert f"threads is {threads}" in ended.line
     assert not out.exists()
+
+
+@pytest.mark.parametrize(("option", "value"), [("--seed", "0"), ("--seed", "7"), ("--threads", "0")])
+def test_what_a_run_brings_itself_is_refused_beside_like(tmp_path: Path, option: str, value: str) -> None:
+    ended = nasdip("evaluate", "--like", tmp_path, "--genome", "asym:5:" + "0" * 43, option, value)
+    assert ended.code == 2, ended.err
+    assert f"{option} cannot be given beside --like" in ended.line
