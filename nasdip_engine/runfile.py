@@ -23,7 +23,12 @@ from nasdip_engine.version import VERSION
 __all__ = ["FORMAT", "build_run", "dump_run", "load_run"]
 
 FORMAT = 1
-_NEEDED = ("task", "settings", "seeds", "picture", "generations", "final", "excluded", "fingerprint")
+_NEEDED: Mapping[str, type] = {
+    "task": dict, "settings": dict, "seeds": dict, "picture": dict, "generations": list, "final": dict,
+    "excluded": list, "fingerprint": dict,
+}  # fmt: skip
+_NEEDED_OF_A_GENERATION: Mapping[str, type] = {"number": int, "genomes": list, "fitness_hex": list}
+_NEEDED_OF_FINAL: Mapping[str, type] = {"networks": list, "choice": str, "digest": str}
 _RECORDED_PACKAGES = ("numpy", "torch", "pillow", "pyvips", "scikit-image")
 
 
@@ -106,7 +111,7 @@ def dump_run(run: Mapping[str, Any]) -> str:
 def load_run(folder: Path) -> dict[str, Any]:
     """Read `folder/run.json`.
 
-    Raises InvalidInput when there is none, when it is no JSON object or when a newer version wrote it.
+    Raises InvalidInput when there is none, when a newer version wrote it or when it lacks what a repetition reads.
     """
     path = folder / "run.json"
     try:
@@ -117,12 +122,34 @@ def load_run(folder: Path) -> dict[str, Any]:
         ) from None
     except (OSError, ValueError) as problem:
         raise InvalidInput(f"{path} cannot be read as a run: {problem}") from None
-    if isinstance(run, dict) and run.get("format") == FORMAT:
-        missing = [name for name in _NEEDED if name not in run]
-        if missing:
-            raise InvalidInput(f"{path} is no whole run: {', '.join(missing)} is missing")
-    else:
+    if not isinstance(run, dict) or run.get("format") != FORMAT:
         raise InvalidInput(
             f"{path} has format {run.get('format') if isinstance(run, dict) else None!r}; this version reads {FORMAT}"
         )
+    lacking = _lacking(run)
+    if lacking:
+        raise InvalidInput(f"{path} is no whole run: {', '.join(lacking)} is missing or damaged")
     return run
+
+
+def _lacking(run: Mapping[str, Any]) -> list[str]:
+    """What of all that a repetition reads is not there or of another kind, by name."""
+    lacking = _unlike(run, _NEEDED, "")
+    if lacking:
+        return lacking
+    for number, generation in enumerate(run["generations"]):
+        lacking += _unlike(generation, _NEEDED_OF_A_GENERATION, f"generations[{number}].")
+    lacking += _unlike(run["final"], _NEEDED_OF_FINAL, "final.")
+    if not lacking:
+        networks = run["final"]["networks"]
+        lacking = [] if networks else ["final.networks"]
+        for number, network in enumerate(networks):
+            lacking += _unlike(network, {"genome": str}, f"final.networks[{number}].")
+    if not isinstance(run.get("fingerprints", []), list):
+        lacking.append("fingerprints")
+    return lacking
+
+
+def _unlike(value: Any, needed: Mapping[str, type], place: str) -> list[str]:
+    found = value if isinstance(value, dict) else {}
+    return [place + name for name, kind in needed.items() if not isinstance(found.get(name), kind)]
