@@ -107,6 +107,7 @@ def search(
     default.  say: gets one line at a time: how the picture is fitted, then progress.
     Raises InvalidInput, one sentence, before any work; CannotGoOn when the machine fails repeatedly.
     """
+    _check_workers(workers)
     asked = _question(picture, task, mask, factor, preset, seed, settings)
     _tell(asked, say)
     with LocalSearch(asked, workers=workers, say=say) as running:
@@ -132,6 +133,7 @@ def restore(
     reference: the clean picture, of the result's size, for figures only: no part of the search sees it.
     The other arguments and what is raised: see `search`; CannotGoOn also where no network has a fitness.
     """
+    _check_workers(workers)
     asked = _question(picture, task, mask, factor, preset, seed, settings)
     clean = None if reference is None else _clean(reference, asked)
     _tell(asked, say)
@@ -164,6 +166,14 @@ def _question(
         size = (pixels.shape[1], pixels.shape[0])
         known = _mask(mask, size, host)
     return from_pixels(pixels, wanted, chosen, Seeds.from_seed(seed), mask=known, form=form)
+
+
+def _check_workers(workers: int | None) -> None:
+    if workers is not None and (type(workers) is not int or workers < 1):
+        raise SettingsError(
+            f"workers is {workers!r}; it must be a whole number, 1 or more, or None for the cores",
+            field="workers",
+        )
 
 
 def _kind(task: str) -> TaskKind:

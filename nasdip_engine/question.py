@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from nasdip_engine.bit_depth import DEPTHS, Samples, bits_of, raw_bytes
 from nasdip_engine.errors import GenomeError, InvalidInput, MaskError, PictureError, SettingsError
-from nasdip_engine.evolution.settings import SearchSettings, settings_for, task_for
+from nasdip_engine.evolution.settings import SMALLEST_OBSERVED, SearchSettings, settings_for, task_for
 from nasdip_engine.finals import frames_record, layout_words, search_words
 from nasdip_engine.framing import Frame, final_frames, search_frame, searched_frame
 from nasdip_engine.genome.genome import REPRESENTATIONS, Genome
@@ -174,7 +174,22 @@ def _framed(
     rows, columns = (side * task.factor for side in search.size)
     height, width = (side * task.factor for side in upload.shape[:2])
     notes = (*notes, *search_words((rows, columns), (height, width)))
+    _check_observed(final, search, task, settings)
     return Question(upload, form, mask, task, settings, seeds, notes, final, search)
+
+
+def _check_observed(final: Sequence[Frame], search: Frame, task: Task, settings: SearchSettings) -> None:
+    """Refuse frames that the fitness can't look at, before a search is paid for that no final fit could follow."""
+    least = min(min(frame.size) for frame in (*final, search))
+    if settings.fitness != "lpips-observed" or least >= SMALLEST_OBSERVED:
+        return
+    of_what, instead = ("the picture", "a larger picture")
+    if len(final) > 1:
+        of_what, instead = ("a tile", "a larger tile" + (" or a smaller factor" if task.factor > 1 else ""))
+    raise PictureError(
+        f"{of_what} has {least} pixels on its shorter side; fitness 'lpips-observed' compares {SMALLEST_OBSERVED} "
+        f"observed pixels a side at least: choose {instead}, or another preset"
+    )
 
 
 def _overrides(arguments: argparse.Namespace) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from nasdip_engine.task import IMPULSE, KERNELS, NONE, Task, TaskKind
 __all__ = [
     "GPU_PRESETS",
     "PRESETS",
+    "SMALLEST_OBSERVED",
     "TILE",
     "SearchSettings",
     "allowed_values",

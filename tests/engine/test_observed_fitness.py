@@ -15,14 +15,16 @@ from numpy.typing import NDArray
 from PIL import Image
 from skimage import data
 
-from nasdip_engine.errors import SettingsError
+from nasdip_engine.errors import PictureError, SettingsError
 from nasdip_engine.evaluation import Kind, Request, evaluate
 from nasdip_engine.evolution.settings import SMALLEST_OBSERVED, SearchSettings, settings_for
 from nasdip_engine.genome.starters import starters
+from nasdip_engine.question import from_pixels
 from nasdip_engine.report import write_convergence
 from nasdip_engine.restoration.degradation import Degradation, degradation_for
 from nasdip_engine.restoration.fitness import SMALLEST, perceptual_fitness, score
 from nasdip_engine.restoration.perceptual import SMALLEST_SIDE, lpips
+from nasdip_engine.seeding import Seeds
 from nasdip_engine.task import Task, TaskKind
 
 SIDE = 32
@@ -184,6 +186,25 @@ def test_a_crop_that_lpips_cannot_compare_is_refused() -> None:
         settings_for("preview", task, given)
     assert refused.value.field == "crop"
     assert settings_for("preview", task, given | {"crop": 248}).crop == 248
+
+
+@pytest.mark.parametrize(
+    ("height", "width", "factor", "tile", "told"),
+    [
+        (36, 40, 8, 64, "a tile has 13 pixels .* choose a larger tile or a smaller factor"),
+        (16, 20, 2, 64, "the picture has 16 pixels .* choose a larger picture"),
+    ],
+)
+def test_frames_that_lpips_cannot_compare_are_refused_before_the_search(
+    height: int, width: int, factor: int, tile: int, told: str
+) -> None:
+    task = Task(TaskKind.UPSCALE, factor)
+    asked = settings_for("preview", task, {"fitness": "lpips-observed", "crop": 256, "tile": tile})
+    pixels = np.ascontiguousarray(data.astronaut()[:height, :width])
+    with pytest.raises(PictureError, match=told):
+        from_pixels(pixels, task, asked, Seeds.from_seed(0))
+    plain = replace(asked, fitness="held-out")
+    assert from_pixels(pixels, task, plain, Seeds.from_seed(0)).final
 
 
 def test_fitness_is_part_of_the_key_and_the_default_leaves_old_keys_alone() -> None:
