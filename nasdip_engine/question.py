@@ -164,6 +164,7 @@ def _framed(
     notes: tuple[str, ...],
 ) -> Question:
     final = final_frames(upload, mask, task, settings.tile)
+    _check_observed(final, task, settings)
     if mask is not None:
         notes = (*notes, f"{100 * share_to_fill(mask):.2f} % of the picture will be filled")
         if not task.keeps_known:
@@ -174,13 +175,12 @@ def _framed(
     rows, columns = (side * task.factor for side in search.size)
     height, width = (side * task.factor for side in upload.shape[:2])
     notes = (*notes, *search_words((rows, columns), (height, width)))
-    _check_observed(final, search, task, settings)
     return Question(upload, form, mask, task, settings, seeds, notes, final, search)
 
 
-def _check_observed(final: Sequence[Frame], search: Frame, task: Task, settings: SearchSettings) -> None:
+def _check_observed(final: Sequence[Frame], task: Task, settings: SearchSettings) -> None:
     """Refuse frames that the fitness can't look at, before a search is paid for that no final fit could follow."""
-    least = min(min(frame.size) for frame in (*final, search))
+    least = min(min(frame.size) for frame in final)
     if settings.fitness != "lpips-observed" or least >= SMALLEST_OBSERVED:
         return
     of_what, instead = ("the picture", "a larger picture")
@@ -216,9 +216,10 @@ def from_arguments(arguments: argparse.Namespace) -> Question:
     form = picture.form(arguments.bit_depth)
     notes = (*_with_depth(picture, arguments.bit_depth), *_length_notes(arguments, settings))
     try:
-        return _framed(picture.pixels, form, mask, task, settings, seeds, notes)
+        asked = _framed(picture.pixels, form, mask, task, settings, seeds, notes)
     except PictureError as problem:
         raise PictureError(f"{arguments.picture}: {problem}") from None
+    return replace(asked, notes=(*asked.notes, *_finalists_notes(arguments, len(asked.final))))
 
 
 def _length_notes(arguments: argparse.Namespace, settings: SearchSettings) -> tuple[str, ...]:
@@ -230,6 +231,15 @@ def _length_notes(arguments: argparse.Namespace, settings: SearchSettings) -> tu
     options = " and ".join(f"--{name.replace('_', '-')}" for name in asked)
     told = ", ".join(map(str, lengths[:-1])) + f" or {lengths[-1]}"
     return (f"{options} not used: each {settings.representation} genome says how long it is trained, {told}",)
+
+
+def _finalists_notes(arguments: argparse.Namespace, frames: int) -> tuple[str, ...]:
+    """Says so where the layout of the picture leaves out the number of finalists that was asked."""
+    if frames > 1 and arguments.finalists is not None:
+        return ("--finalists not used: the picture is fitted in parts, and --tile-finalists is for those",)
+    if frames == 1 and arguments.tile_finalists is not None:
+        return ("--tile-finalists not used: the picture is fitted in one part, and --finalists is for that",)
+    return ()
 
 
 def _with_depth(picture: Picture, asked: int | None) -> tuple[str, ...]:

@@ -225,10 +225,15 @@ def test_a_picture_in_tiles_says_so_and_is_repeated_by_verify(photographs: Path,
         "3",
         "--tile",
         "64",
+        "--finalists",
+        "3",
     ]
     ended = nasdip("restore", tmp_path / "large.png", "--task", "denoise", *more, "--out", out)
     assert ended.code == 0, ended.err
     assert "restored in 4 overlapping tiles of 64 x 49 pixels, at full size" in ended.err
+    assert (
+        "--finalists not used: the picture is fitted in parts, and --tile-finalists is for those" in ended.err
+    )
     run = json.loads((out / "run.json").read_text())
     assert (run["settings"]["tile"], len(run["final"]["tiles"]), len(run["final"]["networks"])) == (64, 4, 1)
     assert run["cost"]["iterations"] == run["generations"][0]["iterations"] + 4 * 3
