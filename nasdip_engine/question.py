@@ -27,7 +27,7 @@ from nasdip_engine.guard import Host
 from nasdip_engine.picture import Form, Picture, decode, decode_result, encode_mask, read_mask, share_to_fill
 from nasdip_engine.runfile import load_run
 from nasdip_engine.seeding import Seeds
-from nasdip_engine.task import FACTORS, Task, TaskKind
+from nasdip_engine.task import FACTORS, NOISES, Task, TaskKind
 
 __all__ = [
     "Question",
@@ -130,6 +130,10 @@ def _read(path: Path) -> bytes:
 
 def _task(arguments: argparse.Namespace) -> Task:
     kind, noise = TaskKind(arguments.task), arguments.noise or ""
+    if arguments.noise == "":  # an empty variable of a script, not a wish for the default
+        raise SettingsError(
+            f"--noise is empty; allowed for {kind} are {', '.join(NOISES[kind])}", field="noise"
+        )
     if kind is TaskKind.UPSCALE:
         if arguments.factor is None:
             raise SettingsError(f"upscale needs --factor, {FACTORS[0]} to {FACTORS[-1]}", field="factor")
@@ -205,7 +209,7 @@ def _overrides(arguments: argparse.Namespace) -> dict[str, Any]:
 
 def from_arguments(arguments: argparse.Namespace) -> Question:
     """Read and check everything that a command line names.  Raises InvalidInput, one sentence, before any work."""
-    preset = arguments.preset or "preview"
+    preset = "preview" if arguments.preset is None else arguments.preset
     task = task_for(preset, _task(arguments))
     settings = settings_for(preset, task, _overrides(arguments))
     seeds = Seeds.from_seed(0 if arguments.seed is None else arguments.seed)

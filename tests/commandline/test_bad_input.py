@@ -59,6 +59,8 @@ def bad(photographs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
             ["sound.png", "--task", "upscale", "--factor", "2", "--noise", "impulse"],
             ["impulse", "none, correlated"],
         ),
+        (["sound.png", "--task", "denoise", "--noise", ""], ["--noise is empty", "independent"]),
+        (["sound.png", "--task", "denoise", "--preset", ""], ["preset is ''", "preview"]),
         (["sound.png", "--task", "polish"], ["polish", "denoise"]),
         (["sound.png", "--task", "denoise", "--representation", "symmetric"], ["symmetric", "asymt"]),
         (["sound.png", "--task", "denoise", "--units", "9"], ["units", "9", "1 to 8"]),
