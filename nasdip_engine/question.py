@@ -304,7 +304,14 @@ def from_run(folder: Path) -> Question:
     form = picture.form(_result_depth(run["picture"], folder))
     asked = _framed(picture.pixels, form, mask, task, settings, seeds, ())
     _same_picture(asked.picture_record(), run["picture"], folder)
+    if _digest_of(run["picture"].get("search_frame")) not in (None, asked.search.digest):
+        other = "the version that made this run compared networks on another part of the picture: fitness may differ"
+        asked = replace(asked, notes=(*asked.notes, other))
     return replace(asked, excluded=excluded)
+
+
+def _digest_of(frame: Any) -> str | None:
+    return frame.get("digest") if isinstance(frame, dict) else None
 
 
 def _result_depth(recorded: Mapping[str, Any], folder: Path) -> int | None:

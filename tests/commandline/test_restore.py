@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -146,6 +147,22 @@ def test_evaluate_gives_the_best_genomes_fitness_to_the_bit(run_of: Callable[[st
     assert answer["psnr"] > 5
     assert 0 < answer["ssim"] < 1
     assert 0 < answer["lpips"] < 1.5
+
+
+def test_evaluate_says_where_a_run_compared_networks_on_another_part(
+    run_of: Callable[[str], Run], tmp_path: Path
+) -> None:
+    run = run_of("denoise")
+    genome = run.json["best_genome"]
+    plain = nasdip("evaluate", "--like", run.folder, "--genome", genome)
+    assert "another part of the picture" not in plain.err
+    older = shutil.copytree(run.folder, tmp_path / "older")
+    frame = run.json["picture"]["search_frame"] | {"digest": "0" * 64}
+    changed = run.json | {"picture": run.json["picture"] | {"search_frame": frame}}
+    (older / "run.json").write_text(json.dumps(changed))
+    told = nasdip("evaluate", "--like", older, "--genome", genome)
+    assert (told.code, json.loads(told.out)) == (0, json.loads(plain.out)), told.err
+    assert "compared networks on another part of the picture: fitness may differ" in told.err
 
 
 def test_evaluate_tells_why_a_genome_is_invalid(run_of: Callable[[str], Run]) -> None:
