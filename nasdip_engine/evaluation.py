@@ -46,6 +46,8 @@ _PREVIEW_SECONDS = 1.0  # wall time between previews; nothing else here looks at
 def evaluate(request: Request | Mapping[str, Any], progress: Callable[[Progress], None]) -> dict[str, Any]:
     """The outcome of a request, a JSON value; `progress` is called each iteration, or between steps.
 
+    request: a `Request` or its JSON; it names a PNG, a task, settings and seed, and to EVALUATE a genome, whose
+    outcome has `fitness` in [0, 1] and `held_out_psnr` in dB (of the observations that the loss of eq. 3 to 5 left out).
     A genome without a network and a fit that diverges are outcomes, fitness 0 with a reason, not errors.
     Raises InvalidInput for a picture, mask, genome or setting that cannot be used, such as a device or a number
     of threads that this machine has not; OSError for a file.

@@ -30,7 +30,7 @@ KERNELS = ("bilinear", "bicubic", "lanczos", "box")
 
 
 class TaskKind(StrEnum):
-    """The three restoration tasks of the paper (sec. 3.2)."""
+    """The three restoration tasks of the paper (sec. 3.2): remove noise (eq. 3), fill a hole (eq. 4), enlarge (eq. 5)."""
 
     DENOISE = "denoise"
     INPAINT = "inpaint"

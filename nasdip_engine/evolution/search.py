@@ -131,7 +131,11 @@ def _population(
 
 
 def first_generation(settings: SearchSettings, seeds: Seeds) -> Generation:
-    """Generation 0: starters under the cost cap for their share of the slots, then uniform bits (3.2.1)."""
+    """Generation 0: starters under the cost cap for their share of the slots, then uniform bits (3.2.1).
+
+    A function of settings and evolution seed alone.  `Generation.genomes` are `settings.population` genome texts, in
+    slot order; with `settings.redraw` each is a network that is allowed and new, as far as 100 draws find one.
+    """
     wanted = int(settings.starter_share * settings.population + 0.5)
     allowed = [
         genome

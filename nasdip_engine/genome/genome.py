@@ -28,7 +28,11 @@ def genome_length(units: int, representation: str = "asym") -> int:
 
 @dataclass(frozen=True, slots=True)
 class Genome:
-    """One individual's bits.  Raises GenomeError where name, units and bits don't belong together."""
+    """One individual's bits, of which `phenotype` makes a network (paper, sec. 3.1).
+
+    representation: "asym", "asymt" or "sym".  units: N pairs of stages, 1 to 8.  bits: 0 or 1, as many as
+    `genome_length(units, representation)`.  Raises GenomeError where name, units and bits don't belong together.
+    """
 
     representation: str
     units: int

@@ -64,6 +64,9 @@ def test_a_result_has_the_kind_and_size_of_the_picture() -> None:
         ({"settings": {"populaton": 3}}, "'populaton' is unknown"),
         ({"settings": {"population": 1}}, "allowed is 2 to 1000"),
         ({"seed": -1}, "seed"),
+        ({"workers": 0}, "workers is 0; it must be a whole number, 1 or more"),
+        ({"workers": -1}, "workers is -1"),
+        ({"workers": "2"}, "workers is '2'"),
     ],
 )
 def test_what_cannot_be_done_is_refused_in_a_sentence(changes: dict[str, Any], told: str) -> None:
