@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from skimage import data
 from skimage.filters import gaussian
 
-from benchmarks.convert_lpips_weights import ArraysOnly
+from nasdip_engine.data.convert_lpips_weights import ArraysOnly
 from nasdip_engine.errors import NasDipError, PictureError
 from nasdip_engine.restoration import perceptual
 from nasdip_engine.restoration.degradation import degradation_for

