@@ -21,6 +21,8 @@ from nasdip_engine.restoration.network import build
 from nasdip_engine.seeding import generator
 from nasdip_engine.task import Task, TaskKind
 
+pytestmark = pytest.mark.slow
+
 SIZES = ((32, 32), (33, 517), (517, 33), (35, 47), (64, 64), (127, 129))
 QUICK = ((32, 32), (35, 47))
 TASKS = (

@@ -27,7 +27,7 @@ from webapp.restorations.assignments import Lease
 from webapp.restorations.models import Job
 from webapp.restorations.states import ItemKind, JobState
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.slow]
 
 SMALL = {
     "population": 2,

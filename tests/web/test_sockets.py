@@ -27,7 +27,7 @@ from webapp.restorations import consumers, control, events, feed
 from webapp.restorations.events import EventKind
 from webapp.restorations.models import Job
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ from pathlib import Path
 __all__ = ["main"]
 
 ROOT = Path(__file__).resolve().parents[2]
-NOT_IN_QUICK = "not slow and not browser and not chaos"
+NOT_IN_QUICK = "not slow and not browser and not chaos and not postgres"
 
 
 @dataclass(frozen=True)
