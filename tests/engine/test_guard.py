@@ -22,6 +22,8 @@ from nasdip_engine.guard_wire import BrokenFrameError, Frames, pack
 from tests.engine.faulty_host import MODES, faulty, gone, pid_in
 from tests.waiting import wait_for
 
+pytestmark = pytest.mark.slow
+
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="the limit tried here exists on Linux only")
 
 

@@ -110,6 +110,8 @@ PARENT = """
 import sys, threading
 from pathlib import Path
 from nasdip_engine.guard import Host
+
+pytestmark = pytest.mark.slow
 host = Host("evaluator", command=sys.argv[2:])
 def run(name):
     host.run({"do": "hang_in_c", "pid_file": str(Path(sys.argv[1]) / name)})
