@@ -20,6 +20,8 @@ from nasdip_engine.guard_mode import MODE_VARIABLE, Mode
 from tests.engine.faulty_host import MODES, PROGRAM, faulty, gone, pid_in
 from tests.waiting import wait_for
 
+pytestmark = pytest.mark.slow
+
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="the limit tried here exists on Linux only")
 
 
@@ -110,8 +112,6 @@ PARENT = """
 import sys, threading
 from pathlib import Path
 from nasdip_engine.guard import Host
-
-pytestmark = pytest.mark.slow
 host = Host("evaluator", command=sys.argv[2:])
 def run(name):
     host.run({"do": "hang_in_c", "pid_file": str(Path(sys.argv[1]) / name)})
