@@ -212,7 +212,7 @@ def test_zoom_buttons_hold_the_middle(page: Page, site: RunningSite) -> None:
     centre = middle_of(page)
     for name, factor in (("Zoom in", 1.5), ("Zoom out", 1), ("Zoom out", 1 / 1.5)):
         page.get_by_role("button", name=name).click()
-        wait_for(lambda: viewport(page)[0] == pytest.approx(fitted[0] * factor), 5, name)  # noqa: B023
+        wait_for(lambda: viewport(page)[0] == pytest.approx(fitted[0] * factor), 20, name)  # noqa: B023
         assert middle_of(page) == pytest.approx(centre, abs=0.01)
         expect(page.get_by_test_id("zoom")).to_have_text(f"{round(fitted[0] * factor * 100)} %")
     page.get_by_role("button", name="Fit").click()
@@ -229,7 +229,7 @@ def middle_of(page: Page) -> tuple[float, float]:
 def wait_for_view(page: Page, wanted: tuple[float, float, float]) -> None:
     """Wait until the frame with this scale, left and top is painted."""
     near = pytest.approx(wanted, abs=0.01)
-    wait_for(lambda: viewport(page) == near, 5, f"the view {wanted}")
+    wait_for(lambda: viewport(page) == near, 20, f"the view {wanted}")
 
 
 def test_hand_and_space_move_the_picture_and_paint_nothing(page: Page, site: RunningSite) -> None:

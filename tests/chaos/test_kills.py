@@ -126,8 +126,8 @@ def test_a_worker_told_to_end_gives_its_leases_back(instance: Instance, undistur
     worker = instance.worker("leaving", hook=SLOWLY)
     instance.wait_until_fitting(job)
     family = worker.family()
-    assert worker.terminate(within=5) == 0
-    wait_for(lambda: all(is_gone(process) for process in family), 5, "nothing to be left")
+    assert worker.terminate(within=15) == 0
+    wait_for(lambda: all(is_gone(process) for process in family), 15, "nothing to be left")
     assert not WorkItem.objects.filter(job=job, state=ItemState.LEASED).exists()
     assert instance.faults(job) == [], "given back is no fault"
     instance.worker("heir")
@@ -142,7 +142,7 @@ def test_a_celery_worker_told_to_end_gives_its_leases_back(
     job = instance.submit()
     worker = instance.worker("leaving", redis=redis_url, hook=SLOWLY)
     instance.wait_until_fitting(job)
-    assert worker.terminate(within=5) == 0
+    assert worker.terminate(within=15) == 0
     assert not WorkItem.objects.filter(job=job, state=ItemState.LEASED).exists()
     assert instance.faults(job) == []
     instance.worker("heir", redis=redis_url)
@@ -171,16 +171,18 @@ def test_two_workers_give_the_same_bits_as_one(
 def test_pause_stops_a_running_fit_and_resume_goes_on(
     instance: Instance, undisturbed: dict[str, Any]
 ) -> None:
-    worker = instance.worker("worker", hook="sleep:0.2")
+    worker = instance.worker("worker", hook="sleep:1")  # a fit of 20 s at least
     job = instance.submit()
     instance.wait_until_fitting(job)
     fit = worker.fit()
     control.pause(job.pk, job.owner)
     wait_for(
-        lambda: Job.objects.get(pk=job.pk).state == JobState.PAUSED, 4, "the fit to stop and the job to pause"
+        lambda: Job.objects.get(pk=job.pk).state == JobState.PAUSED,
+        10,
+        "the fit to stop and the job to pause",
     )
-    wait_for(lambda: is_gone(fit), 4, "the fit to be gone")
-    assert worker.terminate(within=5) == 0
+    wait_for(lambda: is_gone(fit), 10, "the fit to be gone")
+    assert worker.terminate(within=15) == 0
     control.resume(job.pk, job.owner)
     instance.worker("heir")
     instance.wait_until(job, JobState.DONE)

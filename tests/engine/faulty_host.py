@@ -36,4 +36,4 @@ def gone(pid: int) -> bool:
 
 
 def pid_in(file: Path) -> int:
-    return int(wait_for(lambda: file.exists() and file.read_text(), 10, "the child's process id"))
+    return int(wait_for(lambda: file.exists() and file.read_text(), 30, "the child's process id"))

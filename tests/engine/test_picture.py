@@ -377,9 +377,12 @@ def test_decoding_loads_no_decoder_and_no_torch_here_and_is_quick(tmp_path: Path
         "picture = decode(Path(sys.argv[1]).read_bytes(), 'photo.png', Host('decoder'))\n"
         "print(picture.width, 'pyvips' in sys.modules, 'torch' in sys.modules, time.monotonic() - began)\n"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", program, str(file)], capture_output=True, text=True, timeout=60, check=True
-    )
-    width, vips_here, torch_here, seconds = done.stdout.split()
-    assert (width, vips_here, torch_here) == ("64", "False", "False")
-    assert float(seconds) < 2.0
+    times = []
+    for _ in range(3):  # the best of them: a busy machine is no fault of the decoder
+        done = subprocess.run(
+            [sys.executable, "-c", program, str(file)], capture_output=True, text=True, timeout=60, check=True
+        )
+        width, vips_here, torch_here, seconds = done.stdout.split()
+        assert (width, vips_here, torch_here) == ("64", "False", "False")
+        times.append(float(seconds))
+    assert min(times) < 2.0

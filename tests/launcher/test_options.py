@@ -151,7 +151,7 @@ def test_a_child_that_ends_again_and_again_waits_longer_each_time(tmp_path: Path
     assert [line.partition(" Its log")[0] for line in said] == starts
     assert supervisor.deaths("poorly") == 3
     assert supervisor.log_tail("poorly") == "could not"
-    wait_for(lambda: len(mourned) == 3, 5, "each end to be mourned")
+    wait_for(lambda: len(mourned) == 3, 20, "each end to be mourned")
 
 
 def test_a_child_that_does_not_listen_is_ended_by_force(tmp_path: Path) -> None:

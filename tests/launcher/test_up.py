@@ -51,7 +51,7 @@ def test_the_supervisor_has_all_processes_and_leaves_none(up: Instance) -> None:
     assert up.stop() == 0
     assert time.monotonic() - begun < 12
     assert living(pids) == []
-    wait_for(lambda: processes_of(up.data) == [], 5, "all processes of the instance to end")
+    wait_for(lambda: processes_of(up.data) == [], 20, "all processes of the instance to end")
 
 
 def test_access_is_private_and_outlives_a_restart(up: Instance) -> None:
@@ -140,7 +140,7 @@ def test_a_site_on_the_network_with_two_workers_ends_by_ctrl_c(data: Path, tmp_p
     finally:
         code = site.stop(number=signal.SIGINT)
     assert code == 0
-    wait_for(lambda: processes_of(data) == [], 5, "all processes of the instance to end")
+    wait_for(lambda: processes_of(data) == [], 20, "all processes of the instance to end")
 
 
 def status_for(site: Instance, host: str) -> int:

@@ -50,7 +50,9 @@ def test_a_job_is_accepted_with_its_address(
     assert job["generation"] is None and job["best_fitness"] is None and job["best_genome"] is None
 
 
-def test_the_issue_s_own_example_is_taken(alice: User, api: Callable[[User], Api], picture: Picture) -> None:
+def test_an_order_with_every_field_is_taken(
+    alice: User, api: Callable[[User], Api], picture: Picture
+) -> None:
     save_strokes(picture, HOLE)
     body = {
         "picture": str(picture.pk), "mask": None, "invert_mask": False, "task": "inpaint", "factor": 4,

@@ -134,7 +134,7 @@ def test_with_redis_an_event_arrives_before_the_next_poll(
         wait_for(lambda: [f for f in feed.feeds.values() if f.listening], 10, "the feed to listen")
         for _ in range(5):
             last = tell(job)
-            assert numbers(events_until(socket, last, timeout=5)) == [last]
+            assert numbers(events_until(socket, last)) == [last]
 
 
 def test_a_lost_message_leaves_no_gap(

@@ -26,6 +26,7 @@ from tests.worker.cast import (
     take,
     take_one,
 )
+from tests.worker.test_files import age
 from webapp.pictures import storage
 from webapp.restorations import control, estimates, generations, leases, progress
 from webapp.restorations.leases import Lease
@@ -205,10 +206,8 @@ def test_a_cancelled_job_keeps_no_float_pictures(tiled: Job, alice: User) -> Non
     assert not JobFile.objects.filter(job=tiled, digest=array).exists()
 
 
-def test_scratch_of_a_killed_combination_is_tidied_away(database: str, job: Job) -> None:
-    del database
-    from tests.worker.test_files import age
-
+@pytest.mark.usefixtures("job")
+def test_scratch_of_a_killed_combination_is_tidied_away() -> None:
     folder = storage.scratch("token.npy.abc")
     folder.mkdir()
     (folder / "1.npy").write_bytes(b"float picture")
