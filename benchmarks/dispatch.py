@@ -16,6 +16,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +73,7 @@ def measure(repeats: int) -> str:
         bare = [timed(lambda: evaluate(what, lambda _: None)) for _ in range(repeats)]
         plain = statistics.median(bare)
         with Host("evaluator", mode=Mode.FORK) as forked, Host("evaluator", mode=Mode.KEPT) as kept:
-            started = [timed(lambda host=host: host.hello) for host in (forked, kept)]
+            started = [timed(partial(getattr, host, "hello")) for host in (forked, kept)]
             seconds: dict[str, list[float]] = {"forked": [], "kept": []}
             for host in (forked, kept):
                 ask(host, what)

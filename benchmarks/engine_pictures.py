@@ -1,4 +1,4 @@
-"""The pictures of docs/engine.md, one a step of the method: every one made by the engine, none drawn by hand.
+"""The pictures of docs/engine.md, by its sections: every one made by the engine, none drawn by hand.
 
     python -m benchmarks.engine_pictures [--out docs/engine]
 
@@ -59,7 +59,7 @@ def _save(figure: Figure, path: Path) -> None:
 
 
 def genome(out: Path) -> None:
-    """Step 1: the bits of a genome by unit, and below them the network they decode to."""
+    """Section 1: the bits of a genome by unit, and below them the network they decode to."""
     chosen = starters(5)[0]
     unit = REPRESENTATIONS[chosen.representation].unit_length(chosen.units)
     figure, (axes,) = _figure(8, 1.9, 1)
@@ -87,7 +87,7 @@ def _task(case: Case) -> Task:
 
 
 def observations(out: Path) -> None:
-    """Steps 2 and 3: what is observed of each picture, and which observations are held out of the loss."""
+    """Section 2: what is observed of each picture, and which observations are held out of the loss."""
     figure, axes = _figure(8, 5.6, 3, 2)
     for column, case in enumerate(_cases()):
         seen = (
@@ -103,7 +103,7 @@ def observations(out: Path) -> None:
 
 
 def long_fit(out: Path) -> None:
-    """Step 4: one network fitted to one noisy picture, until the held-out error has long turned."""
+    """Section 3: one network fitted to one noisy picture, until the held-out error has long turned."""
     use_one_thread()
     case = astronaut_noise(SIDE)
     task = _task(case)
@@ -153,7 +153,7 @@ def long_fit(out: Path) -> None:
 
 
 def breeding(out: Path) -> None:
-    """Step 6: two parents, their child at one splice point between units, and the mutated child."""
+    """Section 5: two parents, their child at one splice point between units, and the mutated child."""
     rng = generator(SEED, "picture of crossover")
     first, second = (Genome.random(5, rng) for _ in range(2))
     child = crossover(first, second, 3)
@@ -170,7 +170,7 @@ def breeding(out: Path) -> None:
 
 
 def searched(out: Path) -> None:
-    """Steps 7 and 8: fitness by generation of a real search, and the result beside observation and reference method."""
+    """Sections 5 and 6: fitness by generation of a real search, and the result beside observation and reference method."""
     case = astronaut_noise(SIDE)
     result: Restoration = restore(
         case.observation,

@@ -34,6 +34,7 @@ from nasdip_engine.store_commands import add_options, store_of
 from nasdip_engine.task import Task, TaskKind
 
 _EVALUATIONS = 24
+_HEADING = "# Does evolution pay?\n\n    python -m benchmarks.evolution_study\n\n"
 _ITERATIONS = 200
 
 
@@ -161,7 +162,7 @@ def main() -> None:
             arguments.results.write_text("".join(json.dumps(row) + "\n" for row in rows))
     text = table(sorted(rows, key=lambda row: row["seed"]))
     print(text)
-    arguments.results.with_suffix(".md").write_text(text + "\n")
+    arguments.results.with_suffix(".md").write_text(f"{_HEADING}{text}\n")
 
 
 if __name__ == "__main__":

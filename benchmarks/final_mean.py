@@ -103,6 +103,12 @@ class _Study:
             report=lambda _: None,
         )  # fmt: skip
 
+    def searched(self, genome: str) -> float:
+        """Held-out error of a search fit."""
+        error = self.fitted(genome, _SEARCH).held_out_mse
+        assert error is not None
+        return error
+
     def true(self, *arrays: NDArray[np.float32]) -> float:
         """PSNR in dB against the clean picture of the mean of some outputs."""
         mean = np.asarray(np.mean(np.stack(arrays), axis=0, dtype=np.float64), dtype=np.float32)
@@ -123,7 +129,7 @@ def row(photograph: str, task: str, seed: int) -> dict[str, Any]:
     known = int(study.degradation.known.sum())
     longer = known / (known - int(study.held_out.sum()))
     candidates = [genome.text for genome in starters(study.settings.units)[:_CANDIDATES]]
-    ranked = sorted(candidates, key=lambda genome: study.fitted(genome, _SEARCH).held_out_mse)
+    ranked = sorted(candidates, key=study.searched)
     genomes = ranked[:_NETWORKS]
     fits = [study.fitted(genome, _FINAL) for genome in genomes]
     again = [round(one.best_iteration * longer) for one in fits]
@@ -214,7 +220,8 @@ def main() -> None:
         print(f"{', '.join(map(str, which))}: {time.process_time():.0f} s so far", flush=True)
     text = table(rows)
     print(text)
-    path.with_suffix(".md").write_text(text + "\n")
+    heading = "# Mean of the final fits, and a refit\n\n    nice python -m benchmarks.final_mean\n\n"
+    path.with_suffix(".md").write_text(heading + text + "\n")
 
 
 if __name__ == "__main__":

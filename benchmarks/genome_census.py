@@ -51,8 +51,11 @@ def main() -> None:
     parser.add_argument("--table", type=Path)
     asked = parser.parse_args()
     lines = [
-        f"{asked.draws} uniformly drawn genomes each; multiply-adds a pixel of one forward pass at {_CROP} px.",
-        "Made by `python -m benchmarks.genome_census`.",
+        "# Uniformly drawn genomes",
+        "",
+        f"    python -m benchmarks.genome_census --draws {asked.draws}",
+        "",
+        f"{asked.draws} genomes a row; prices are multiply-adds a pixel of one forward pass at {_CROP} px.",
         "",
         "| representation | units | valid | median price | 95th percentile | preview's cap | under the cap |",
         "|---|---|---|---|---|---|---|",

@@ -75,12 +75,12 @@ def measured(phenotype: Phenotype, side: int) -> dict[str, float]:
         times = [time.thread_time()]
         train(phenotype, side, _STEPS, lambda _: times.append(time.thread_time()))
         steps = [later - earlier for earlier, later in pairwise(times[2:])]
-        told = {"bytes": _status("VmHWM") - before, "seconds": min(steps)}
-        os.write(writing, json.dumps(told).encode())
+        found = {"bytes": _status("VmHWM") - before, "seconds": min(steps)}
+        os.write(writing, json.dumps(found).encode())
         os._exit(0)
     os.close(writing)
     with os.fdopen(reading) as pipe:
-        told = json.loads(pipe.read())
+        told: dict[str, float] = json.loads(pipe.read())
     os.waitpid(child, 0)
     return told
 

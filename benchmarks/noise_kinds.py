@@ -26,6 +26,7 @@ from PIL import Image
 from skimage import data
 
 from benchmarks import degrade
+from benchmarks.pictures import square
 from nasdip_engine.baselines import baseline
 from nasdip_engine.evolution.settings import SearchSettings, settings_for
 from nasdip_engine.genome.genome import Genome
@@ -38,7 +39,7 @@ from nasdip_engine.restoration.metrics import psnr
 from nasdip_engine.restoration.network import build
 from nasdip_engine.restoration.noise_level import noise_record
 from nasdip_engine.seeding import generator
-from nasdip_engine.task import Task
+from nasdip_engine.task import Task, TaskKind
 
 _SIDE, _SEED = 96, 0
 _NETWORKS = (1, 7, 15)  # places in the list of starters: with and without skip paths, wide and narrow
@@ -62,19 +63,11 @@ class Case:
 
     def made(self) -> tuple[Pixels, Pixels, Mask | None]:
         """Clean picture, observation, mask; missing pixels are mid-grey in the observation."""
-        clean = _square(self.clean())
+        clean = square(self.clean(), _SIDE)
         small = Image.fromarray(clean).resize(2 * (_SIDE // self.factor,), Image.Resampling.BICUBIC)
         seen = self.noise(clean if self.factor == 1 else np.asarray(small))
         mask = self.hole() if self.hole else None
         return clean, seen if mask is None else np.where(mask[..., None], seen, np.uint8(128)), mask
-
-
-def _square(pixels: Pixels) -> Pixels:
-    height, width = pixels.shape[:2]
-    edge = min(height, width)
-    top, left = (height - edge) // 2, (width - edge) // 2
-    crop = Image.fromarray(pixels[top : top + edge, left : left + edge])
-    return np.asarray(crop.resize((_SIDE, _SIDE), Image.Resampling.LANCZOS))
 
 
 def _drawn(name: str) -> np.random.Generator:
@@ -200,7 +193,7 @@ def arm(case: Case, assumed: str) -> dict[str, Any]:
     """One row: a search in small under one assumption, and the reference filter of that assumption."""
     began = time.process_time()
     clean, observed, mask = case.made()
-    task = Task(case.task, case.factor, noise=assumed)  # type: ignore[arg-type]
+    task = Task(TaskKind(case.task), case.factor, noise=assumed)
     settings = settings_for("preview", task, {"crop": _SIDE})
     degradation = degradation_for(task, observed, mask)
     genomes = [starters(settings.units)[place] for place in _NETWORKS]

@@ -15,7 +15,7 @@ from skimage import data
 
 from nasdip_engine.seeding import generator
 
-__all__ = ["PHOTOGRAPHS", "Case", "astronaut_noise", "case", "chelsea_strokes", "coffee_small"]
+__all__ = ["PHOTOGRAPHS", "Case", "astronaut_noise", "case", "chelsea_strokes", "coffee_small", "square"]
 
 PHOTOGRAPHS = ("astronaut", "chelsea", "coffee")
 
@@ -34,7 +34,8 @@ class Case:
     factor: int = 1
 
 
-def _square(pixels: Pixels, side: int) -> Pixels:
+def square(pixels: Pixels, side: int) -> Pixels:
+    """The middle square of 8-bit RGB (h, w, 3), resampled to `side` pixels a side."""
     height, width = pixels.shape[:2]
     edge = min(height, width)
     top, left = (height - edge) // 2, (width - edge) // 2
@@ -48,7 +49,7 @@ def astronaut_noise(side: int = 256, sigma: float = 25.0) -> Case:
 
 
 def _clean(photograph: str, side: int) -> Pixels:
-    return _square(getattr(data, photograph)(), side)
+    return square(getattr(data, photograph)(), side)
 
 
 def _noise(photograph: str, side: int, sigma: float) -> Case:

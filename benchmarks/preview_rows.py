@@ -17,6 +17,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 from PIL import Image
 
@@ -30,21 +31,12 @@ _HEADER = """Each result with its PSNR in dB, SSIM and LPIPS (less is better); P
 |---|---|---|---|---|---|---|---|"""
 
 
-def _restore(case: Case, folder: Path, preset: str, seed: int) -> tuple[dict, float]:
+def _restore(case: Case, folder: Path, preset: str, seed: int) -> tuple[dict[str, Any], float]:
     observation, clean, out = folder / "observation.png", folder / "clean.png", folder / "run"
     Image.fromarray(case.observation).save(observation)
     Image.fromarray(case.clean).save(clean)
-    command = [
-        sys.executable,
-        "-m",
-        "nasdip_engine",
-        "restore",
-        str(observation),
-        "--task",
-        case.task,
-        "--preset",
-        preset,
-    ]
+    command = [sys.executable, "-m", "nasdip_engine", "restore", str(observation), "--task", case.task]
+    command += ["--preset", preset]
     command += ["--seed", str(seed), "--reference", str(clean), "--out", str(out)]
     if case.mask is not None:
         mask = folder / "mask.png"
@@ -60,7 +52,9 @@ def _restore(case: Case, folder: Path, preset: str, seed: int) -> tuple[dict, fl
 def row(case: Case, folder: Path, preset: str, seed: int) -> str:
     """One table row; the result and the rivals stay in `folder`."""
     run, seconds = _restore(case, folder, preset, seed)
-    against = {name: scores(pixels, case.clean) for name, pixels in rivals(case).items()}
+    against: dict[str, dict[str, Any]] = {
+        name: scores(pixels, case.clean) for name, pixels in rivals(case).items()
+    }
     ours = run["reference"]["psnr"]
     listed = ", ".join(
         f"{name} {_told(score)}{' (wins)' if score['psnr'] > ours else ''}" for name, score in against.items()
@@ -74,7 +68,7 @@ def row(case: Case, folder: Path, preset: str, seed: int) -> str:
     )
 
 
-def _told(score: dict) -> str:
+def _told(score: dict[str, Any]) -> str:
     return f"{score['psnr']:.2f} / {score['ssim']:.3f} / {score['lpips']:.3f}"
 
 
@@ -92,6 +86,10 @@ def main() -> None:
         if arguments.only in (None, case.task)
     ]
     lines = [
+        "# Preview beside simple rivals",
+        "",
+        f"    python -m benchmarks.preview_rows --preset {arguments.preset} --seed {arguments.seed}",
+        "",
         f"Preset {arguments.preset}, seed {arguments.seed}; {platform.machine()}, {platform.system()}.",
         "",
         _HEADER,

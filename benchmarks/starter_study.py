@@ -79,7 +79,9 @@ def main() -> None:
         for index, row in enumerate(rows)
     ]
     lines.insert(1, "|---" * (len(columns) + 1) + "|")
-    text = f"True PSNR (held-out PSNR) in dB after {arguments.iterations} iterations on the 128 px search frame, seed 0.\n\n"
+    text = "# Starters and learning rates\n\n"
+    text += f"    python -m benchmarks.starter_study --iterations {arguments.iterations}\n\n"
+    text += f"True PSNR (held-out PSNR) in dB after {arguments.iterations} iterations on the 128 px search frame, seed 0.\n\n"
     text += "\n".join(lines) + "\n"
     print(text)
     if arguments.table:

@@ -21,6 +21,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +57,7 @@ _PASSES = 3  # forward, and about twice that backward
 
 
 def iterations_at(side: int) -> int:
+    """Iterations of each fit at `side` pixels a side."""
     return _ITERATIONS.get(side, 40)
 
 
@@ -153,15 +155,9 @@ def measure(sizes: list[int], genomes: list[str], kept: Callable[[str, Callable[
     half = len(genomes) // 2
     for side in sizes:
         rounds = iterations_at(side)
-        kept(
-            f"plain before {side}",
-            lambda side=side, rounds=rounds: plain_process(genomes[:half], side, rounds),
-        )
-        kept(f"engine {side}", lambda side=side, rounds=rounds: engine_way(genomes, side, rounds))
-        kept(
-            f"plain after {side}",
-            lambda side=side, rounds=rounds: plain_process(genomes[half:], side, rounds),
-        )
+        kept(f"plain before {side}", partial(plain_process, genomes[:half], side, rounds))
+        kept(f"engine {side}", partial(engine_way, genomes, side, rounds))
+        kept(f"plain after {side}", partial(plain_process, genomes[half:], side, rounds))
     some, side = genomes[:: max(1, len(genomes) // _CHECKED)][:_CHECKED], sizes[0]
     kept("alone", lambda: engine_way(some, side, iterations_at(side), workers=1))
     kept("threads 1", lambda: plain_process(some, side, 10, threads=1))
