@@ -18,7 +18,7 @@ from typing import Any, NoReturn
 from nasdip_engine import store_commands
 from nasdip_engine.errors import InvalidInput, NasDipError
 from nasdip_engine.evolution.settings import GPU_PRESETS, PRESETS, describe, settings_for, task_for
-from nasdip_engine.genome.genome import MAX_UNITS, REPRESENTATIONS
+from nasdip_engine.genome.genome import MAX_UNITS, REPRESENTATIONS, Genome
 from nasdip_engine.task import NOISES, Task, TaskKind
 from nasdip_engine.version import VERSION
 
@@ -152,7 +152,7 @@ def _parser() -> argparse.ArgumentParser:
         "--out", type=Path, required=True, help="folder for the result; one that holds a run is refused"
     )
     restore.add_argument(
-        "--workers", type=int, help="evaluations at once (default: cores); never changes the result"
+        "--workers", type=int, help="evaluations at once (default: cores / threads); never changes the result"
     )
 
     evaluate = commands.add_parser("evaluate", help="the fitness of one genome, as one JSON line")
@@ -246,7 +246,7 @@ def _evaluate(arguments: argparse.Namespace) -> int:
         _refuse_beside_like(arguments)
     elif arguments.task is None:
         raise InvalidInput("--task is missing: one of " + ", ".join(kind.value for kind in TaskKind))
-    question.check_genome(arguments.genome)
+    Genome.parse(arguments.genome)  # one that describes no network is fine: its fitness is 0
     asked = question.from_run(arguments.like) if arguments.like else question.from_arguments(arguments)
     question.check_genome_belongs(arguments.genome, asked)
     clean = question.read_reference(arguments.reference, asked)

@@ -22,7 +22,15 @@ from nasdip_engine.guard import Host
 from nasdip_engine.local import LocalSearch
 from nasdip_engine.local_run import restore_question, write_run
 from nasdip_engine.picture import Form
-from nasdip_engine.question import Question, check_output_folder, from_pixels, read_mask_file, read_picture
+from nasdip_engine.question import (
+    Question,
+    check_output_folder,
+    check_reference,
+    from_pixels,
+    read_mask_file,
+    read_picture,
+    read_reference,
+)
 from nasdip_engine.seeding import Seeds
 from nasdip_engine.task import Task, TaskKind
 
@@ -103,8 +111,9 @@ def search(
     picture: a file, or an array (h, w, 3) or (h, w), uint8 or uint16, sRGB.  task: "denoise", "inpaint",
     "upscale" or a Task.  mask: a file (grey >= 128 = known) or bool (h, w), True = known; "inpaint" only.
     factor: 2 to 8, "upscale" only.  preset, settings: a preset's numbers, some of them set by hand
-    (`SearchSettings`).  seed: decides every random choice.  workers: evaluations at once, the cores by
-    default.  say: gets one line at a time: how the picture is fitted, then progress.
+    (`SearchSettings`).  seed: decides every random choice.  workers: evaluations at once, by default as
+    many as leave each thread of theirs a core of its own.  say: gets one line at a time: how the picture is
+    fitted, then progress.
     Raises InvalidInput, one sentence, before any work; CannotGoOn when the machine fails repeatedly.
     """
     _check_workers(workers)
@@ -135,7 +144,7 @@ def restore(
     """
     _check_workers(workers)
     asked = _question(picture, task, mask, factor, preset, seed, settings)
-    clean = None if reference is None else _clean(reference, asked)
+    clean = _clean(reference, asked)
     _tell(asked, say)
     run, restored, rival = restore_question(asked, reference=clean, workers=workers, say=say)
     return Restoration(restored, rival, run, asked)
@@ -162,7 +171,7 @@ def _question(
     wanted = task_for(preset, wanted, wanted.kernel if isinstance(task, Task) else given.get("kernel"))
     chosen = settings_for(preset, wanted, given)
     with Host("decoder") as host:  # a process that starts with its first file
-        pixels, form = _pixels(picture, "picture", host)
+        pixels, form = _pixels(picture, host)
         size = (pixels.shape[1], pixels.shape[0])
         known = _mask(mask, size, host)
     return from_pixels(pixels, wanted, chosen, Seeds.from_seed(seed), mask=known, form=form)
@@ -183,11 +192,15 @@ def _kind(task: str) -> TaskKind:
         raise SettingsError(f"task is {task!r}; allowed are {', '.join(TaskKind)}", field="task") from None
 
 
-def _pixels(given: PictureLike, name: str, host: Host) -> tuple[Samples, Form]:
+def _pixels(given: PictureLike, host: Host) -> tuple[Samples, Form]:
     """The pixels (h, w, 3) of a file or an array, and what a result keeps of it."""
     if isinstance(given, str | Path):
         picture = read_picture(Path(given), host)
         return picture.pixels, picture.form()
+    return _of_array(given, "picture")
+
+
+def _of_array(given: NDArray[Any], name: str) -> tuple[Samples, Form]:
     array = np.asarray(given)
     grey = array.ndim == 2
     if grey:
@@ -213,15 +226,13 @@ def _mask(given: MaskLike | None, size: tuple[int, int], host: Host) -> NDArray[
     return array
 
 
-def _clean(reference: PictureLike, asked: Question) -> Samples:
-    with Host("decoder") as host:
-        pixels, _ = _pixels(reference, "reference", host)
-    size = (pixels.shape[1], pixels.shape[0])
-    if size != asked.result_size:
-        raise PictureError(
-            f"the reference has {size[0]} x {size[1]} pixels, "
-            f"the result {asked.result_size[0]} x {asked.result_size[1]}"
-        )
+def _clean(reference: PictureLike | None, asked: Question) -> Samples | None:
+    if reference is None:
+        return None
+    if isinstance(reference, str | Path):
+        return read_reference(Path(reference), asked)
+    pixels, _ = _of_array(reference, "reference")
+    check_reference(pixels, asked)
     return pixels
 
 

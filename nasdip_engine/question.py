@@ -1,4 +1,4 @@
-"""What a command asks, checked whole before anything is written or trained: the edge of the command line.
+"""What a command or a call asks, checked whole before anything is written or trained: the edge of the engine.
 
 Everything past this module may rely on the values being right. Bytes are read by the guarded decoder, the same one that
 reads uploads.
@@ -31,9 +31,9 @@ from nasdip_engine.task import FACTORS, NOISES, Task, TaskKind
 
 __all__ = [
     "Question",
-    "check_genome",
     "check_genome_belongs",
     "check_output_folder",
+    "check_reference",
     "from_arguments",
     "from_pixels",
     "from_run",
@@ -57,7 +57,6 @@ _SETTINGS = (
     "precision",
 )
 
-Pixels = Samples
 Mask = NDArray[np.bool_]
 
 
@@ -71,7 +70,7 @@ class Question:
     excluded: evaluation keys of genomes that the owner took out of the search; their fitness is 0.
     """
 
-    upload: Pixels
+    upload: Samples
     form: Form
     mask: Mask | None
     task: Task
@@ -159,7 +158,7 @@ def _mask_of(arguments: argparse.Namespace, task: Task, size: tuple[int, int], h
 
 
 def _framed(
-    upload: Pixels,
+    upload: Samples,
     form: Form,
     mask: Mask | None,
     task: Task,
@@ -253,7 +252,7 @@ def _with_depth(picture: Picture, asked: int | None) -> tuple[str, ...]:
 
 
 def from_pixels(
-    pixels: Pixels,
+    pixels: Samples,
     task: Task,
     settings: SearchSettings,
     seeds: Seeds,
@@ -331,23 +330,23 @@ def _same_picture(found: Mapping[str, Any], recorded: Mapping[str, Any], folder:
             )
 
 
-def read_reference(path: Path | None, asked: Question) -> Pixels | None:
+def read_reference(path: Path | None, asked: Question) -> Samples | None:
     """The clean picture, (H, W, 3) of the result's size, or None.  Raises PictureError naming both sizes."""
     if path is None:
         return None
     with Host("decoder") as host:
         pixels = decode_result(_read(path), str(path), host).pixels
-    size = (pixels.shape[1], pixels.shape[0])
-    if size != asked.result_size:
-        raise PictureError(
-            f"{path}: the reference has {size[0]} x {size[1]} pixels, the result {asked.result_size[0]} x {asked.result_size[1]}"
-        )
+    check_reference(pixels, asked, f"{path}: the reference")
     return pixels
 
 
-def check_genome(text: str) -> None:
-    """Raises GenomeError for a text that is no genome; one that describes no network is fine: its fitness is 0."""
-    Genome.parse(text)
+def check_reference(pixels: Samples, asked: Question, said: str = "the reference") -> None:
+    """Raises PictureError, which begins with `said`, where a clean picture has not the result's size."""
+    size = (pixels.shape[1], pixels.shape[0])
+    if size != asked.result_size:
+        raise PictureError(
+            f"{said} has {size[0]} x {size[1]} pixels, the result {asked.result_size[0]} x {asked.result_size[1]}"
+        )
 
 
 def check_genome_belongs(text: str, asked: Question) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 
 from nasdip_engine import restore, search
 from nasdip_engine.errors import InvalidInput
+from nasdip_engine.picture import LIMIT_PIXELS, encode_png
 from tests.engine.searches import noisy
 
 TINY = {"population": 2, "generations": 1, "iterations": 1, "final_iterations": 1, "units": 1, "crop": 32}
@@ -74,3 +76,14 @@ def test_what_cannot_be_done_is_refused_in_a_sentence(changes: dict[str, Any], t
     with pytest.raises(InvalidInput, match=told) as refused:
         restore(asked.pop("picture"), **asked)
     assert "\n" not in str(refused.value)
+
+
+def test_a_reference_in_a_file_may_be_as_large_as_a_result(tmp_path: Path) -> None:
+    """Larger than an upload may be: an enlarged picture is."""
+    rows = LIMIT_PIXELS // 4000 + 1
+    file = tmp_path / "clean.png"
+    file.write_bytes(encode_png(np.zeros((rows, 4000), np.uint8)))
+    with pytest.raises(
+        InvalidInput, match=f"clean.png: the reference has 4000 x {rows} pixels, the result 40 x 40"
+    ):
+        restore(noisy(), reference=file)
