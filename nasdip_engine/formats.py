@@ -17,6 +17,8 @@ __all__ = ["PictureFormat", "is_animated_png", "is_camera_raw", "is_palette", "r
 
 
 class PictureFormat(StrEnum):
+    """The formats that are read, by the name that messages call them."""
+
     PNG = "PNG"
     JPEG = "JPEG"
     WEBP = "WebP"
@@ -24,7 +26,7 @@ class PictureFormat(StrEnum):
     TIFF = "TIFF"
 
 
-READ = "PNG, JPEG, WebP, BMP and TIFF are read"
+_READ = "PNG, JPEG, WebP, BMP and TIFF are read"
 
 _EXPORT = "export it as PNG or TIFF"
 _STILL = "save the frame to restore as PNG"
@@ -85,7 +87,7 @@ def recognise(data: bytes) -> PictureFormat:
         raise PictureError("is empty; choose the picture again")
     for offset, magic, what, remedy in _FOREIGN:
         if data.startswith(magic, offset):
-            raise PictureError(f"is {what}; {remedy} ({READ})")
+            raise PictureError(f"is {what}; {remedy} ({_READ})")
     if data.startswith(_PNG):
         return PictureFormat.PNG
     if data.startswith(b"\xff\xd8\xff"):
@@ -96,7 +98,7 @@ def recognise(data: bytes) -> PictureFormat:
         return PictureFormat.BMP
     if data.startswith(_TIFF):
         return PictureFormat.TIFF
-    raise PictureError(f"is {_other(data)} ({READ})")
+    raise PictureError(f"is {_other(data)} ({_READ})")
 
 
 def _other(data: bytes) -> str:

@@ -77,7 +77,9 @@ def build_run(
     too (T in iterations, null where the settings decide the length).
     cost: `iterations`, `iterations_x_pixels`, `multiply_adds`, `seconds`; where an evaluation store was used also
     `from_store`, the `evaluations` and `iterations` among these that an earlier run had paid for.
+    picture: as `Question.picture_record`.  fingerprint: the numerics that the fitness was found with.
     excluded: what the owner took out of the search, as inputs that a repetition needs.
+    baseline: `method`, `held_out_psnr` in dB and `digest` of the training-free reference.
     reference: `psnr` in dB, `ssim` and `lpips` against a clean picture, where one was given.
     """
     return {

@@ -65,8 +65,10 @@ class Seeds:
         return cls(seed, *derived)
 
     def to_json(self) -> dict[str, int]:
+        """As `run.json` records them."""
         return asdict(self)
 
     @classmethod
     def from_json(cls, value: Mapping[str, int]) -> Seeds:
+        """Raises KeyError where one is missing, SettingsError out of range."""
         return cls(value["seed"], value["evaluation_seed"], value["evolution_seed"])

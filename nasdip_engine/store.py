@@ -39,6 +39,7 @@ __all__ = [
     "deciding_files",
     "default_folder",
     "may_be_kept",
+    "statements",
 ]
 
 FORMAT = 1
@@ -72,6 +73,7 @@ class Entry:
     true: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
+        """One object a line of `nasdip store export --format jsonl`: what `about` holds stands beside the key."""
         return {"key": self.key, **self.about, "outcome": self.outcome, "true": self.true}
 
 
@@ -250,7 +252,7 @@ class Shelf:
         """The outcome of a key, or None where it has to be trained.
 
         reference: digest of a clean picture: then only an outcome whose true error against it is known, which it
-        carries as `true` (see `evaluation.Request`). A damaged entry is told and counts as missing.
+        carries as `true` (see `request.Request`). A damaged entry is told and counts as missing.
         """
         entry = self._read(self.folder / f"{key}.json")
         if entry is None:

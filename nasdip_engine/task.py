@@ -92,6 +92,7 @@ class Task:
 
     @property
     def noise_is_default(self) -> bool:
+        """Whether the noise is what the kind of task assumes where nothing else is said."""
         return self.noise == NOISES[self.kind][0]
 
     @property
@@ -106,6 +107,7 @@ class Task:
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Task:
+        """noise may be missing.  Raises KeyError where another part is, SettingsError as the class."""
         return cls(value["kind"], value["factor"], value["kernel"], value.get("noise") or "")
 
 

@@ -80,6 +80,7 @@ class Patch:
 
     @property
     def array(self) -> NDArray[Any]:
+        """The pixels, float (h, w, 3); of a file, mapped anew at each look."""
         if isinstance(self.source, str):
             mapped: NDArray[Any] = np.load(self.source, mmap_mode="r", allow_pickle=False)
             return mapped

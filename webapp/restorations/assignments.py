@@ -112,7 +112,7 @@ def _files(frame: dict[str, Any]) -> dict[str, Any]:
 
 
 def _part(frame: dict[str, Any], fits: list[tuple[str, dict[str, Any]]]) -> dict[str, Any]:
-    """One frame of several, as the evaluator's request names it (`nasdip_engine.finals.Part`)."""
+    """One frame of several, as the evaluator's request names it (`nasdip_engine.request.Part`)."""
     return _files(frame) | {
         "box": frame["box"],
         "scale": frame["scale"],
