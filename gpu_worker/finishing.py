@@ -13,9 +13,8 @@ from PIL import Image
 
 from gpu_worker.opening import read_known, read_pixels
 from nasdip_engine.bit_depth import Samples, at_depth, quantised
-from nasdip_engine.evaluation import pixel_digest
 from nasdip_engine.framing import Frame, paste, paste_whole
-from nasdip_engine.picture import Form, encode_png, read_png
+from nasdip_engine.picture import Form, encode_png, pixel_digest, read_png
 from nasdip_engine.task import Task
 from webapp.architectures import discovery
 from webapp.restorations import files, finals, generations

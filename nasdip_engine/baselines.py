@@ -18,6 +18,7 @@ from scipy import ndimage
 
 from nasdip_engine.bit_depth import Samples, in_unit_range
 from nasdip_engine.errors import SettingsError
+from nasdip_engine.framing import resized_floats
 from nasdip_engine.restoration.degradation import Degradation, degradation_for, held_out_error, held_out_set
 from nasdip_engine.restoration.fitness import held_out_psnr
 from nasdip_engine.restoration.noise_level import noise_sigma
@@ -36,6 +37,7 @@ __all__ = [
     "Baseline",
     "baseline",
     "baseline_method",
+    "fill_from_neighbours",
 ]
 
 NON_LOCAL_MEANS = "non-local means"
@@ -216,11 +218,8 @@ def _nearest_pixel(observed: FloatArray, hidden: NDArray[np.bool_], _: Degradati
 
 
 def _bicubic(observed: FloatArray, hidden: NDArray[np.bool_], degradation: Degradation) -> FloatArray:
-    guessed = _guess(observed, hidden)
     height, width = degradation.output_size
-    planes = [Image.fromarray(np.ascontiguousarray(guessed[..., channel]), mode="F") for channel in range(3)]
-    enlarged = [np.asarray(plane.resize((width, height), Image.Resampling.BICUBIC)) for plane in planes]
-    return _in_range(np.stack(enlarged, axis=-1))
+    return _in_range(resized_floats(_guess(observed, hidden), width, height, Image.Resampling.BICUBIC))
 
 
 def _in_range(restored: NDArray[Any]) -> FloatArray:

@@ -8,38 +8,31 @@ Torch is imported inside the functions, so that whoever only writes requests loa
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from nasdip_engine.bit_depth import Samples, bits_of, raw_bytes
 from nasdip_engine.errors import DivergedError, InvalidPhenotype
-from nasdip_engine.finals import Part
-from nasdip_engine.frame_files import preview_of, write_png, write_whole
 from nasdip_engine.genome.cost import cost
 from nasdip_engine.genome.genome import Genome
 from nasdip_engine.genome.phenotype import Phenotype
 from nasdip_engine.outcome import without_fitness
-from nasdip_engine.picture import read_frame, read_frame_mask
+from nasdip_engine.outcome_files import preview_of, write_png, write_whole
+from nasdip_engine.picture import pixel_digest, read_frame, read_masked_frame
 from nasdip_engine.request import Kind, Progress, Request
 from nasdip_engine.seeding import generator
-from nasdip_engine.tiling import bands
 
 if TYPE_CHECKING:
     from nasdip_engine.restoration.degradation import Degradation
     from nasdip_engine.restoration.fit import Fit, Step
     from nasdip_engine.restoration.true_error import TrueError
-    from nasdip_engine.tiled import Whole
 
-__all__ = ["Kind", "Progress", "Request", "evaluate", "pixel_digest"]
+__all__ = ["evaluate"]
 
-Pixels = Samples
-
+_ALIVE = Progress(iteration=0, of=1, loss=None, held_out_psnr=None, preview=None)
 _PREVIEW_SECONDS = 1.0  # wall time between previews; nothing else here looks at a clock but `seconds`
 
 
@@ -64,19 +57,8 @@ def evaluate(request: Request | Mapping[str, Any], progress: Callable[[Progress]
     return outcome
 
 
-def pixel_digest(pixels: Pixels) -> str:
-    """sha256, in hex, of a picture's shape, depth and RGB samples: equal for equal ones, whatever the file."""
-    height, width, channels = pixels.shape
-    bits = bits_of(pixels)
-    shape = f"{height}x{width}x{channels}" + ("" if bits == 8 else f"x{bits}bit")
-    digest = hashlib.sha256(f"{shape}:".encode())
-    for first, end in bands(height, width):  # no second copy of a large picture
-        digest.update(raw_bytes(pixels[first:end]))
-    return digest.hexdigest()
-
-
 def _fit_genome(request: Request, progress: Callable[[Progress], None]) -> dict[str, Any]:
-    pixels, mask = _read_frame(request)
+    pixels, mask = read_masked_frame(request.picture, request.mask)
     settings = request.settings
     height, width = (side * request.task.factor for side in pixels.shape[:2])
     outcome = without_fitness(None, height * width)
@@ -179,20 +161,13 @@ def _fit(
     )
 
 
-def _whole(request: Request, progress: Callable[[Progress], None]) -> Whole:
-    from nasdip_engine.tiled import Whole
-
-    sign = Progress(iteration=0, of=1, loss=None, held_out_psnr=None, preview=None)
-    return Whole.of(request, read=_read_frame, write=write_whole, alive=lambda: progress(sign))
-
-
 def _baseline(request: Request, progress: Callable[[Progress], None]) -> dict[str, Any]:
     from nasdip_engine.baselines import baseline
     from nasdip_engine.tiled import baseline_parts
 
     if request.parts:
-        return baseline_parts(_whole(request, progress), request.method)
-    pixels, mask = _read_frame(request)
+        return baseline_parts(request, lambda: progress(_ALIVE))
+    pixels, mask = read_masked_frame(request.picture, request.mask)
     made = baseline(
         request.task,
         pixels,
@@ -201,7 +176,7 @@ def _baseline(request: Request, progress: Callable[[Progress], None]) -> dict[st
         evaluation_seed=request.evaluation_seed,
         method=request.method,
         bit_depth=request.bit_depth,
-        alive=lambda: progress(Progress(iteration=0, of=1, loss=None, held_out_psnr=None, preview=None)),
+        alive=lambda: progress(_ALIVE),
     )
     write_png(request.output, made.picture)
     return {"method": made.method, "held_out_psnr": made.held_out_psnr, "digest": pixel_digest(made.picture)}
@@ -214,10 +189,10 @@ def _combine(request: Request, progress: Callable[[Progress], None]) -> dict[str
     if request.parts:
         from nasdip_engine.tiled import combine_parts
 
-        return combine_parts(_whole(request, progress))
-    pixels, mask = _read_frame(request)
+        return combine_parts(request, lambda: progress(_ALIVE))
+    pixels, mask = read_masked_frame(request.picture, request.mask)
     arrays = [np.load(path, allow_pickle=False) for path in request.inputs]
-    progress(Progress(iteration=0, of=1, loss=None, held_out_psnr=None, preview=None))
+    progress(_ALIVE)
     made = combine_finals(
         arrays,
         request.genomes,
@@ -290,7 +265,3 @@ class _Reporter:
 def _hook_hits(hook: str, fault: str, phenotype: Phenotype) -> bool:
     name, _, prefix = hook.partition(":")
     return name == fault and phenotype.digest.startswith(prefix)
-
-
-def _read_frame(asked: Request | Part) -> tuple[Pixels, NDArray[np.bool_] | None]:
-    return read_frame(Path(asked.picture)), None if asked.mask is None else read_frame_mask(Path(asked.mask))

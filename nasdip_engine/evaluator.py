@@ -99,7 +99,8 @@ def _eat_memory() -> None:
 
 
 def _work(request: Message, block: bytes, send: Send) -> tuple[Mapping[str, Any], bytes]:
-    from nasdip_engine.evaluation import Progress, evaluate
+    from nasdip_engine.evaluation import evaluate
+    from nasdip_engine.request import Progress
 
     if block:
         raise SettingsError("an evaluation takes paths, not bytes")

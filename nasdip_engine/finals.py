@@ -1,4 +1,4 @@
-"""The final fit as requests, records and sentences tell it, whether of the whole picture or of its parts.
+"""The final fit as keys, records and sentences tell it, whether of the whole picture or of its parts.
 
 Command line and workers build the `final` part of `run.json` through the same function, so both tell the same.
 """
@@ -7,14 +7,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
 from typing import Any
 
 from nasdip_engine.framing import Box
 
 __all__ = [
     "BY_TILE",
-    "Part",
     "final_key",
     "final_record",
     "frames_record",
@@ -28,37 +26,6 @@ BY_TILE = "by tile"
 """The choice of a run whose tiles were not all taken from the same network."""
 _OF_A_FIT = ("iterations", "best_iteration", "held_out_psnr", "reason", "multiply_adds", "pixels")
 _OF_A_FRAME = ("width", "height", "box", "scale", "digest")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Part:
-    """One frame of several: its files, its place, and what was made of it.
-
-    picture, mask: PNG files of the frame.  box, scale: as in `framing.Frame`.  inputs, genomes: .npy files of the
-    final fits and the networks that made them, for COMBINE.
-    """
-
-    picture: str
-    mask: str | None
-    box: Box
-    scale: float = 1.0
-    inputs: tuple[str, ...] = ()
-    genomes: tuple[str, ...] = ()
-
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> Part:
-        x, y, width, height = value["box"]
-        return cls(
-            picture=value["picture"],
-            mask=value.get("mask"),
-            box=(x, y, width, height),
-            scale=value.get("scale", 1.0),
-            inputs=tuple(value.get("inputs") or ()),
-            genomes=tuple(value.get("genomes") or ()),
-        )
 
 
 def final_key(digest: str, tile: int, tiles: int) -> str:

@@ -38,6 +38,7 @@ __all__ = [
     "paste_whole",
     "reference_frame",
     "resized",
+    "resized_floats",
     "search_frame",
     "searched_frame",
 ]
@@ -49,7 +50,6 @@ _LARGEST_WHOLE = 4  # a result of up to so many tiles a side is fitted whole: 20
 _MOST_HOLE = 0.5  # a search crop with more hole than this says too little about a network
 _ENOUGH_HOLE = 0.25  # and beyond this share more hole says no more
 
-Pixels = Samples
 Mask = NDArray[np.bool_]
 
 
@@ -61,7 +61,7 @@ class Frame:
     scale: frame pixels for each upload pixel, 1 or less.
     """
 
-    picture: Pixels
+    picture: Samples
     mask: Mask | None
     box: Box
     scale: float = 1.0
@@ -137,7 +137,7 @@ def check_noise(height: int, width: int, task: Task, tile: int = TILE) -> None:
         )
 
 
-def final_frames(picture: Pixels, mask: Mask | None, task: Task, tile: int = TILE) -> tuple[Frame, ...]:
+def final_frames(picture: Samples, mask: Mask | None, task: Task, tile: int = TILE) -> tuple[Frame, ...]:
     """The frames of the final fit, one for each of `final_windows`.
 
     picture: uint8 or uint16 (h, w, 3); for UPSCALE the small one.  mask: bool (h, w), True = known; INPAINT only.
@@ -149,7 +149,7 @@ def final_frames(picture: Pixels, mask: Mask | None, task: Task, tile: int = TIL
     return tuple(_frame(picture, mask, window) for window in windows)
 
 
-def searched_frame(picture: Pixels, frames: Sequence[Frame]) -> Frame:
+def searched_frame(picture: Samples, frames: Sequence[Frame]) -> Frame:
     """The frame that the search's crop is taken from: the only one, the one with most hole, or the whole picture."""
     if len(frames) == 1:
         return frames[0]
@@ -201,7 +201,7 @@ def _cut(array: NDArray[Any], box: Box) -> NDArray[Any]:
     return np.ascontiguousarray(array[y : y + height, x : x + width])
 
 
-def _frame(picture: Pixels, mask: Mask | None, window: Window) -> Frame:
+def _frame(picture: Samples, mask: Mask | None, window: Window) -> Frame:
     cut = _cut(picture, window.box)
     if mask is None:
         return Frame(cut, None, window.box)
@@ -303,7 +303,7 @@ def _scores(
     return scores
 
 
-def paste(upload: Pixels, mask: Mask | None, frame: Frame, restored: Pixels) -> Pixels:
+def paste(upload: Samples, mask: Mask | None, frame: Frame, restored: Samples) -> Samples:
     """The whole result from the restored final frame.
 
     upload: uint8 or uint16 (h, w, 3); the result has the depth of `restored`.  mask: bool (h, w), True =
@@ -324,23 +324,33 @@ def paste(upload: Pixels, mask: Mask | None, frame: Frame, restored: Pixels) -> 
     return result
 
 
-def paste_whole(upload: Pixels, mask: Mask | None, restored: Pixels) -> Pixels:
+def paste_whole(upload: Samples, mask: Mask | None, restored: Samples) -> Samples:
     """The result where all frames were put together already: `restored` itself, or its holes in the upload."""
     height, width = upload.shape[:2]
     return paste(upload, mask, Frame(upload, None, (0, 0, width, height)), restored)
 
 
-def resized(pixels: Pixels, width: int, height: int, kernel: Image.Resampling) -> Pixels:
+def resized(pixels: Samples, width: int, height: int, kernel: Image.Resampling) -> Samples:
     """(h, w, 3) of either depth at another size: Pillow's kernels, which reach over the same pixels at both."""
     if bits_of(pixels) == 8:
         return np.asarray(Image.fromarray(pixels).resize((width, height), kernel))
     # Pillow has no 16-bit RGB.  Its floats hold 16 bits to 1/256 of a level.
-    planes = [Image.fromarray(pixels[..., channel].astype(np.float32)) for channel in range(3)]
-    levels = np.stack([np.asarray(plane.resize((width, height), kernel)) for plane in planes], axis=-1)
+    levels = resized_floats(pixels.astype(np.float32), width, height, kernel)
     return quantised(levels / np.float32(65535), 16)
 
 
-def reference_frame(reference: Pixels, frame: Frame, factor: int) -> Pixels:
+def resized_floats(
+    array: NDArray[np.float32], width: int, height: int, kernel: Image.Resampling
+) -> NDArray[np.float32]:
+    """float32 (h, w, 3) at another size, channel by channel; nothing is rounded or clipped."""
+    made = np.empty((height, width, 3), np.float32)
+    for channel in range(3):
+        plane = Image.fromarray(np.ascontiguousarray(array[..., channel]))
+        made[..., channel] = np.asarray(plane.resize((width, height), kernel))
+    return made
+
+
+def reference_frame(reference: Samples, frame: Frame, factor: int) -> Samples:
     """The part of a clean picture that belongs to a frame's restoration, at the restoration's size.
 
     reference: (H, W, 3) of the whole result's size, `factor` times the upload, of either depth.

@@ -17,24 +17,26 @@ from typing import Any
 import numpy as np
 
 from nasdip_engine.bit_depth import Samples
-from nasdip_engine.evaluation import Kind, pixel_digest
 from nasdip_engine.evolution.history import Closed, Generation
 from nasdip_engine.evolution.search import (
     Converged,
     first_generation,
     next_generation,
 )
-from nasdip_engine.finals import Part, final_key, final_record
+from nasdip_engine.finals import final_key, final_record
 from nasdip_engine.framing import paste, paste_whole
 from nasdip_engine.genome.genome import Genome
 from nasdip_engine.local_evaluations import CannotGoOn, LocalEvaluations
-from nasdip_engine.picture import encode_mask, read_png
+from nasdip_engine.picture import encode_mask, pixel_digest, read_png
+from nasdip_engine.request import Kind, Part
 
 __all__ = ["CannotGoOn", "LocalSearch"]
 
-Pixels = Samples
-
 _SAY_EVERY = 10.0  # seconds between two progress lines
+
+
+def _about(seconds: float) -> str:
+    return f", about {int(seconds) // 60}:{int(seconds) % 60:02d} left"
 
 
 class LocalSearch(LocalEvaluations):
@@ -111,9 +113,9 @@ class LocalSearch(LocalEvaluations):
         ratio = (final / (crop[0] * crop[1])) * settings.longest_final_fit / settings.longest_search_fit
         remaining_finals = ratio * -(-settings.finals(tiles) * tiles // self._workers) * self._workers
         seconds = (time.monotonic() - self._began) / trained * (remaining + remaining_finals)
-        return f", about {int(seconds) // 60}:{int(seconds) % 60:02d} left"
+        return _about(seconds)
 
-    def finish(self, networks: Sequence[str]) -> tuple[dict[str, Any], Pixels]:
+    def finish(self, networks: Sequence[str]) -> tuple[dict[str, Any], Samples]:
         """Fit the networks at full size and take what the held-out observations prefer: one alone or the mean.
 
         A picture that is not fitted whole is fitted tile by tile.  Returns the `final` part of `run.json` and the
@@ -173,7 +175,7 @@ class LocalSearch(LocalEvaluations):
                 what = "no final fit" if len(made) == 1 else f"no final fit of tile {tile + 1} of {len(made)}"
                 raise CannotGoOn(f"{what} came to an end: {reason}; try another seed or other settings")
 
-    def _combined(self, made: Sequence[Sequence[tuple[str, str]]]) -> tuple[dict[str, Any], Pixels]:
+    def _combined(self, made: Sequence[Sequence[tuple[str, str]]]) -> tuple[dict[str, Any], Samples]:
         """The outcome of COMBINE and the whole picture; made: (file, genome) of the final fits of each frame."""
         if len(made) == 1:
             inputs, genomes = zip(*made[0], strict=True)
@@ -203,7 +205,7 @@ class LocalSearch(LocalEvaluations):
         )
         return {"parts": parts, "size": (height, width), "mask": self._mask_file}
 
-    def _pasted(self, output: str) -> Pixels:
+    def _pasted(self, output: str) -> Samples:
         """The whole picture from what the evaluator restored: the only frame (PNG), or all of it (.npy)."""
         asked = self.asked
         mask = asked.mask if asked.task.keeps_known else None
@@ -224,12 +226,12 @@ class LocalSearch(LocalEvaluations):
             tiles = f" {self._finals_done} of {self._finals_of} tiles done,"
         if self._finals_done and tiles:
             seconds = (now - self._finals_began) / self._finals_done * (self._finals_of - self._finals_done)
-            left = f", about {int(seconds) // 60}:{int(seconds) % 60:02d} left"
+            left = _about(seconds)
         self._say(
             f"final fit:{tiles} iteration {progress['iteration']} of at most {progress['of']}{figure}{left}"
         )
 
-    def baseline(self) -> tuple[dict[str, Any], Pixels]:
+    def baseline(self) -> tuple[dict[str, Any], Samples]:
         """The task's training-free reference on the same frames: its record and its whole picture."""
         several = len(self.asked.final) > 1
         output = str(Path(self._folder.name) / ("baseline.npy" if several else "baseline.png"))

@@ -21,7 +21,6 @@ from nasdip_engine.bit_depth import Samples
 from nasdip_engine.devices import cores, fingerprint_for
 from nasdip_engine.devices import refusal as refusal_of_settings
 from nasdip_engine.errors import NasDipError, SettingsError
-from nasdip_engine.evaluation import Kind, Request
 from nasdip_engine.evolution.search import (
     EXCLUDED,
     evaluation_key,
@@ -35,11 +34,11 @@ from nasdip_engine.local_store import Reference, shelf_for
 from nasdip_engine.outcome import CRASHES_TO_POISON, without_fitness
 from nasdip_engine.picture import encode_mask, encode_png
 from nasdip_engine.question import Question
+from nasdip_engine.request import Kind, Request
 from nasdip_engine.store import Shelf, Store
 
 __all__ = ["CannotGoOn", "LocalEvaluations"]
 
-Pixels = Samples
 Say = Callable[[str], None]
 OnProgress = Callable[[dict[str, Any]], None]
 
@@ -61,7 +60,7 @@ class LocalEvaluations:
         workers: int | None = None,
         say: Say = lambda _: None,
         store: Store | None = None,
-        reference: Pixels | None = None,
+        reference: Samples | None = None,
     ) -> None:
         """workers: evaluations at once; by default as many as leave each its threads on a core of its own.
 
@@ -83,9 +82,9 @@ class LocalEvaluations:
         self._last_line = self._began
         self.outcomes: dict[str, dict[str, Any]] = {}
         self.from_store: set[str] = set()
-        self._search_files = self._store(asked.search, "search")
+        self._search_files = self._written(asked.search, "search")
         self._final_files = [
-            self._store(frame, f"final-{number}") for number, frame in enumerate(asked.final)
+            self._written(frame, f"final-{number}") for number, frame in enumerate(asked.final)
         ]
         self._mask_file: str | None = None
         self._counting = threading.Lock()
@@ -120,9 +119,11 @@ class LocalEvaluations:
 
     @property
     def fingerprint(self) -> dict[str, Any]:
+        """The numerics fingerprint of this machine with the threads of the settings, as `run.json` records it."""
         return fingerprint_for(self._host.hello["fingerprint"], self.asked.settings.threads) or {}
 
-    def _store(self, frame: Frame, name: str) -> tuple[str, str | None]:
+    def _written(self, frame: Frame, name: str) -> tuple[str, str | None]:
+        """The PNG files of a frame and of its mask."""
         folder = Path(self._folder.name)
         picture = folder / f"{name}.png"
         picture.write_bytes(encode_png(frame.picture))

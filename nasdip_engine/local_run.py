@@ -21,7 +21,6 @@ from nasdip_engine.store import Store
 
 __all__ = ["evaluate_one", "restore_question", "restore_to_folder", "true_scores", "write_run"]
 
-Pixels = Samples
 Say = Callable[[str], None]
 
 
@@ -58,7 +57,7 @@ def _saved(search: LocalSearch, store: Store | None) -> dict[str, Any]:
     }
 
 
-def _against(picture: Pixels, reference: Pixels | None) -> dict[str, float | None] | None:
+def _against(picture: Samples, reference: Samples | None) -> dict[str, float | None] | None:
     if reference is None:
         return None
     from nasdip_engine.restoration.metrics import scores
@@ -69,11 +68,11 @@ def _against(picture: Pixels, reference: Pixels | None) -> dict[str, float | Non
 def restore_question(
     asked: Question,
     *,
-    reference: Pixels | None = None,
+    reference: Samples | None = None,
     workers: int | None = None,
     say: Say = lambda _: None,
     store: Store | None = None,
-) -> tuple[dict[str, Any], Pixels, Pixels]:
+) -> tuple[dict[str, Any], Samples, Samples]:
     """Search and restore: what `run.json` holds, the restored picture and the training-free reference.
 
     reference: (H, W, 3), the clean picture, for figures only.  With a store the run is the same but for what it
@@ -106,7 +105,7 @@ def restore_to_folder(
     asked: Question,
     folder: Path,
     *,
-    reference: Pixels | None = None,
+    reference: Samples | None = None,
     workers: int | None = None,
     say: Say = lambda _: None,
     store: Store | None = None,
@@ -120,7 +119,7 @@ def restore_to_folder(
     return run
 
 
-def write_run(asked: Question, folder: Path, run: dict[str, Any], restored: Pixels, rival: Pixels) -> None:
+def write_run(asked: Question, folder: Path, run: dict[str, Any], restored: Samples, rival: Samples) -> None:
     """Write the folder of a run, whole or not at all.  Raises CannotGoOn."""
     try:
         _write_whole(asked, folder, run, restored, rival)
@@ -128,7 +127,9 @@ def write_run(asked: Question, folder: Path, run: dict[str, Any], restored: Pixe
         raise CannotGoOn(f"{folder} cannot be written: {problem.strerror}; nothing was kept") from problem
 
 
-def _write_whole(asked: Question, folder: Path, run: dict[str, Any], restored: Pixels, rival: Pixels) -> None:
+def _write_whole(
+    asked: Question, folder: Path, run: dict[str, Any], restored: Samples, rival: Samples
+) -> None:
     """Write beside the place where the folder belongs, and move it there when it is whole."""
     from nasdip_engine.report import write_architecture, write_convergence
 
@@ -149,7 +150,7 @@ def evaluate_one(
     asked: Question,
     genome_text: str,
     *,
-    reference: Pixels | None = None,
+    reference: Samples | None = None,
     store: Store | None = None,
     say: Say = lambda _: None,
 ) -> dict[str, Any]:
@@ -162,7 +163,7 @@ def evaluate_one(
         return answer if reference is None else answer | true_scores(search, genome_text, reference)
 
 
-def true_scores(search: LocalSearch, genome_text: str, reference: Pixels) -> dict[str, float | None]:
+def true_scores(search: LocalSearch, genome_text: str, reference: Samples) -> dict[str, float | None]:
     """PSNR in dB, SSIM and LPIPS of a genome's search fit against the clean picture; the search never sees them.
 
     reference: (H, W, 3) of the result's size.  All are None for a genome without an output.

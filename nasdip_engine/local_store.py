@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from nasdip_engine.bit_depth import Samples
-from nasdip_engine.evaluation import pixel_digest
 from nasdip_engine.framing import reference_frame
-from nasdip_engine.picture import encode_png
+from nasdip_engine.picture import encode_png, pixel_digest
 from nasdip_engine.question import Question
 from nasdip_engine.store import Shelf, Store
 

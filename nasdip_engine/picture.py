@@ -7,6 +7,7 @@ checks what bytes alone tell, asks, and turns every refusal into one sentence th
 from __future__ import annotations
 
 import base64
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,12 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from nasdip_engine.bit_depth import Samples, at_depth, bits_of, from_raw, grey_of, quantised
+from nasdip_engine.bit_depth import Samples, at_depth, bits_of, from_raw, grey_of, quantised, raw_bytes
 from nasdip_engine.errors import MaskError, NasDipError, PictureError
 from nasdip_engine.formats import PictureFormat, recognise
 from nasdip_engine.guard import Fault, FaultKind, Host, Outcome
 from nasdip_engine.png import read_reduced, read_samples, write_samples
-from nasdip_engine.tiling import LARGEST_RESULT_PIXELS
+from nasdip_engine.tiling import LARGEST_RESULT_PIXELS, bands
 
 __all__ = [
     "LIMIT_BYTES",
@@ -29,15 +30,18 @@ __all__ = [
     "Form",
     "Picture",
     "PictureFormat",
+    "begun_digest",
     "decode",
     "decode_result",
     "encode_mask",
     "encode_png",
     "encode_thumbnail",
     "on_white",
+    "pixel_digest",
     "read_frame",
     "read_frame_mask",
     "read_mask",
+    "read_masked_frame",
     "read_png",
     "share_to_fill",
 ]
@@ -105,10 +109,12 @@ class Picture:
 
     @property
     def width(self) -> int:
+        """In pixels, upright."""
         return int(self.pixels.shape[1])
 
     @property
     def height(self) -> int:
+        """In pixels, upright."""
         return int(self.pixels.shape[0])
 
 
@@ -178,6 +184,14 @@ def read_frame(path: Path) -> Samples:
     return frame.pixels
 
 
+def read_masked_frame(picture: str, mask: str | None) -> tuple[Samples, MaskArray | None]:
+    """`read_frame`, and the mask that the product itself wrote beside it: bool (h, w), True = known, or None.
+
+    Raises PictureError or MaskError for any other kind of PNG.
+    """
+    return read_frame(Path(picture)), None if mask is None else read_frame_mask(Path(mask))
+
+
 def read_frame_mask(path: Path) -> MaskArray:
     """A mask that the product itself wrote: bool (h, w), True = known.  Raises MaskError for any other kind of PNG."""
     mask = read_png(path)
@@ -185,6 +199,21 @@ def read_frame_mask(path: Path) -> MaskArray:
         raise MaskError(f"{path.name} is not grey of 8 bits, as a frame's mask is")
     known: MaskArray = mask.pixels[..., 0] >= _MASK_LEVEL
     return known
+
+
+def pixel_digest(pixels: Samples) -> str:
+    """sha256, in hex, of a picture's shape, depth and RGB samples: equal for equal ones, whatever the file."""
+    height, width, _ = pixels.shape
+    digest = begun_digest(height, width, bits_of(pixels))
+    for first, end in bands(height, width):  # no second copy of a large picture
+        digest.update(raw_bytes(pixels[first:end]))
+    return digest.hexdigest()
+
+
+def begun_digest(height: int, width: int, bits: int) -> hashlib._Hash:
+    """What `pixel_digest` begins with; the `raw_bytes` of a picture's rows, from above, bring it to its end."""
+    deep = "" if bits == 8 else f"x{bits}bit"
+    return hashlib.sha256(f"{height}x{width}x3{deep}:".encode())
 
 
 def share_to_fill(mask: MaskArray) -> float:

@@ -12,10 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from nasdip_engine.errors import InvalidInput
-from nasdip_engine.evaluation import pixel_digest
 from nasdip_engine.guard import Host
 from nasdip_engine.local import LocalSearch
-from nasdip_engine.picture import decode_result
+from nasdip_engine.picture import decode_result, pixel_digest
 from nasdip_engine.question import from_run
 from nasdip_engine.runfile import load_run
 

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any, TypedDict
 
 from nasdip_engine.bit_depth import DEPTHS
 from nasdip_engine.errors import SettingsError
 from nasdip_engine.evolution.settings import SearchSettings
-from nasdip_engine.finals import Part
+from nasdip_engine.framing import Box
 from nasdip_engine.task import Task
 
-__all__ = ["Kind", "Progress", "Request"]
+__all__ = ["Kind", "Part", "Progress", "Request"]
 
 
 class Kind(StrEnum):
@@ -34,6 +34,39 @@ class Progress(TypedDict):
     loss: float | None
     held_out_psnr: float | None
     preview: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """One frame of several: its files, its place, and what was made of it.
+
+    picture, mask: PNG files of the frame.  box, scale: as in `framing.Frame`.  inputs, genomes: .npy files of the
+    final fits and the networks that made them, for COMBINE.
+    """
+
+    picture: str
+    mask: str | None
+    box: Box
+    scale: float = 1.0
+    inputs: tuple[str, ...] = ()
+    genomes: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """All of it, as `from_json` takes it."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Part:
+        """Optional fields may be missing.  Raises KeyError where a needed one is."""
+        x, y, width, height = value["box"]
+        return cls(
+            picture=value["picture"],
+            mask=value.get("mask"),
+            box=(x, y, width, height),
+            scale=value.get("scale", 1.0),
+            inputs=tuple(value.get("inputs") or ()),
+            genomes=tuple(value.get("genomes") or ()),
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +102,7 @@ class Request:
         needed = {
             Kind.EVALUATE: ("genome",),
             Kind.FINISH: ("genome", "output"),
-            Kind.BASELINE: ("output",),
+            Kind.BASELINE: ("output", "size") if self.parts else ("output",),
             Kind.COMBINE: ("output", "size") if self.parts else ("inputs", "genomes", "output"),
         }
         for name in needed[self.kind]:
@@ -79,6 +112,7 @@ class Request:
             raise SettingsError(f"bit_depth is {self.bit_depth!r}; allowed are 8 and 16", field="bit_depth")
 
     def to_json(self) -> dict[str, Any]:
+        """All of it, as `from_json` takes it."""
         return {
             "kind": self.kind.value,
             "task": self.task.to_json(),

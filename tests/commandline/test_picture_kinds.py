@@ -12,8 +12,7 @@ import numpy as np
 import pytest
 
 from nasdip_engine.bit_depth import at_depth
-from nasdip_engine.evaluation import pixel_digest
-from nasdip_engine.picture import Picture, encode_mask, read_png
+from nasdip_engine.picture import Picture, encode_mask, pixel_digest, read_png
 from tests.commandline.conftest import nasdip
 from tests.engine.picture_kinds import KINDS
 from tests.engine.pictures import vips

@@ -14,11 +14,12 @@ from PIL import Image
 from nasdip_engine.baselines import baseline
 from nasdip_engine.bit_depth import at_depth, grey_of, in_unit_range, quantised
 from nasdip_engine.errors import SettingsError
-from nasdip_engine.evaluation import Kind, Request, evaluate, pixel_digest
+from nasdip_engine.evaluation import evaluate
 from nasdip_engine.evolution.settings import settings_for
 from nasdip_engine.framing import Frame, paste, search_frame
 from nasdip_engine.genome.starters import starters
-from nasdip_engine.picture import encode_mask, encode_png, read_png
+from nasdip_engine.picture import encode_mask, encode_png, pixel_digest, read_png
+from nasdip_engine.request import Kind, Request
 from nasdip_engine.restoration.degradation import degradation_for
 from nasdip_engine.restoration.metrics import psnr, ssim
 from nasdip_engine.task import Task, TaskKind

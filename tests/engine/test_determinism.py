@@ -15,7 +15,7 @@ import pytest
 import torch
 from PIL import Image
 
-from nasdip_engine.evaluation import Kind, Request, evaluate
+from nasdip_engine.evaluation import evaluate
 from nasdip_engine.evaluator import HOOK_VARIABLE
 from nasdip_engine.evolution.history import Closed, Generation
 from nasdip_engine.evolution.search import first_generation, next_generation, refusal
@@ -23,6 +23,7 @@ from nasdip_engine.genome.genome import Genome
 from nasdip_engine.genome.starters import starters
 from nasdip_engine.local import CannotGoOn, LocalSearch
 from nasdip_engine.local_run import restore_question
+from nasdip_engine.request import Kind, Request
 from nasdip_engine.store import Store
 from tests.engine.searches import SIDE, noisy, question
 

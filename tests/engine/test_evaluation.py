@@ -16,13 +16,15 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from nasdip_engine.errors import GenomeError, MaskError, PictureError, SettingsError
-from nasdip_engine.evaluation import Kind, Progress, Request, evaluate, pixel_digest
+from nasdip_engine.evaluation import evaluate
 from nasdip_engine.evolution.settings import SearchSettings, settings_for
 from nasdip_engine.genome.cost import cost
 from nasdip_engine.genome.genome import Genome, encode
 from nasdip_engine.genome.phenotype import Phenotype, Stage
 from nasdip_engine.genome.starters import starters
 from nasdip_engine.numerics import fingerprint
+from nasdip_engine.picture import pixel_digest
+from nasdip_engine.request import Kind, Progress, Request
 from nasdip_engine.restoration.fitness import SMALLEST
 from nasdip_engine.task import Task, TaskKind
 

@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 
 from nasdip_engine.finals import (
-    Part,
     final_key,
     final_record,
     frames_record,
@@ -15,6 +14,7 @@ from nasdip_engine.finals import (
     search_words,
     tile_of_key,
 )
+from nasdip_engine.request import Part
 
 
 def fit(iterations: int, decibels: float | None, reason: str | None = None) -> dict[str, Any]:

@@ -19,10 +19,11 @@ from skimage.restoration import estimate_sigma
 from benchmarks import degrade
 from nasdip_engine.baselines import fill_from_neighbours
 from nasdip_engine.errors import PictureError, SettingsError
-from nasdip_engine.evaluation import Kind, Request, evaluate
+from nasdip_engine.evaluation import evaluate
 from nasdip_engine.evolution.settings import settings_for
 from nasdip_engine.framing import paste, search_frame
 from nasdip_engine.genome.starters import starters
+from nasdip_engine.request import Kind, Request
 from nasdip_engine.restoration.degradation import degradation_for, held_out_error, held_out_set
 from nasdip_engine.restoration.final import Combination, combine_finals
 from nasdip_engine.restoration.hold_out import CAP, blocks, moved_copies, scattered, within_cap

@@ -16,11 +16,12 @@ from PIL import Image
 from skimage import data
 
 from nasdip_engine.errors import PictureError, SettingsError
-from nasdip_engine.evaluation import Kind, Request, evaluate
+from nasdip_engine.evaluation import evaluate
 from nasdip_engine.evolution.settings import SMALLEST_OBSERVED, SearchSettings, settings_for
 from nasdip_engine.genome.starters import starters
 from nasdip_engine.question import from_pixels
 from nasdip_engine.report import write_convergence
+from nasdip_engine.request import Kind, Request
 from nasdip_engine.restoration.degradation import Degradation, degradation_for
 from nasdip_engine.restoration.fitness import SMALLEST, perceptual_fitness, score
 from nasdip_engine.restoration.perceptual import SMALLEST_SIDE, lpips

@@ -18,7 +18,7 @@ BYSTANDERS = {
     "nasdip_engine.errors",
     # price, pictures and files of an outcome, which no fitness reads
     "nasdip_engine.genome.blocks", "nasdip_engine.genome.cost", "nasdip_engine.genome.diagram",
-    "nasdip_engine.genome.memory", "nasdip_engine.genome.starters", "nasdip_engine.frame_files", "nasdip_engine.outcome",
+    "nasdip_engine.genome.memory", "nasdip_engine.genome.starters", "nasdip_engine.outcome_files", "nasdip_engine.outcome",
     # what comes to an evaluation by value: its settings and its frame's pixels stand in the key
     "nasdip_engine.evolution.paper", "nasdip_engine.evolution.presets", "nasdip_engine.evolution.settings",
     "nasdip_engine.finals", "nasdip_engine.framing", "nasdip_engine.request", "nasdip_engine.tiling", "nasdip_engine.windows",

@@ -13,12 +13,13 @@ from numpy.typing import NDArray
 from skimage import data
 
 from nasdip_engine.errors import SettingsError
-from nasdip_engine.evaluation import Kind, Request, evaluate, pixel_digest
+from nasdip_engine.evaluation import evaluate
 from nasdip_engine.evolution.settings import SearchSettings, settings_for
-from nasdip_engine.finals import BY_TILE, Part, pooled_psnr
+from nasdip_engine.finals import BY_TILE, pooled_psnr
 from nasdip_engine.framing import Frame, final_frames, paste_whole
 from nasdip_engine.genome.starters import starters
-from nasdip_engine.picture import encode_mask, encode_png
+from nasdip_engine.picture import encode_mask, encode_png, pixel_digest
+from nasdip_engine.request import Kind, Part, Request
 from nasdip_engine.seeding import generator
 from nasdip_engine.task import Task, TaskKind
 

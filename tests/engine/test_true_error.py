@@ -10,7 +10,9 @@ import pytest
 from PIL import Image
 
 from nasdip_engine.errors import PictureError
-from nasdip_engine.evaluation import Kind, Request, evaluate, pixel_digest
+from nasdip_engine.evaluation import evaluate
+from nasdip_engine.picture import pixel_digest
+from nasdip_engine.request import Kind, Request
 from nasdip_engine.restoration.degradation import degradation_for
 from nasdip_engine.restoration.metrics import psnr
 from tests.engine.test_evaluation import SIDE, outcome, request, smooth_picture

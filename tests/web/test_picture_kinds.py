@@ -13,9 +13,9 @@ from django.urls import reverse
 from gpu_worker.finishing import clear, evaluator_request, keep_files
 from gpu_worker.opening import make_frames
 from nasdip_engine.bit_depth import at_depth
-from nasdip_engine.evaluation import evaluate, pixel_digest
+from nasdip_engine.evaluation import evaluate
 from nasdip_engine.picture import Picture as Decoded
-from nasdip_engine.picture import encode_mask, on_white, read_png
+from nasdip_engine.picture import encode_mask, on_white, pixel_digest, read_png
 from tests.engine.picture_kinds import KINDS
 from tests.engine.pictures import vips
 from tests.web.cast import Api, decoded

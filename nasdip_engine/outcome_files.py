@@ -1,4 +1,4 @@
-"""The files that an evaluation hands to who asked for it: results, whole or not at all, and previews."""
+"""What an evaluation hands to who asked for it as files: results, whole or not at all, and previews."""
 
 from __future__ import annotations
 
@@ -28,12 +28,13 @@ def preview_of(pixels: Samples) -> str:
 
 
 def write_png(path: str | None, pixels: Samples) -> None:
+    """Write (h, w, 3) of 8 or 16 bits as PNG, whole or not at all.  Raises OSError."""
     data = encode_png(pixels)
     write_whole(path or "", lambda file: file.write(data))
 
 
 def write_whole(path: str, save: Callable[[io.BufferedWriter], object]) -> None:
-    """Whole or not at all: a child that is killed while it writes leaves no half file under the name."""
+    """Whole or not at all: a child that is killed while it writes leaves no half file under the name.  Raises OSError."""
     partial = Path(f"{path}.{os.getpid()}.partial")
     with partial.open("wb") as file:
         save(file)
