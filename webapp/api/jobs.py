@@ -18,7 +18,7 @@ from pydantic import Field
 
 from nasdip_engine.errors import InvalidInput, MaskError, PictureError, SettingsError
 from nasdip_engine.evolution.settings import SearchSettings, settings_for, task_for
-from nasdip_engine.task import NOISES, Task, TaskKind
+from nasdip_engine.task import Task, TaskKind
 from webapp.api.problems import ProblemError
 from webapp.api.schemas import PRINTABLE, EventsOut, JobIn, JobListOut, JobOut, JobRef, ProblemOut, TaskName
 from webapp.pictures import quota, storage
@@ -61,7 +61,7 @@ def job_json(job: Job) -> dict[str, Any]:
         "picture": job.picture_id,
         "task": job.task,
         "factor": job.factor,
-        "noise": job.noise or NOISES[TaskKind(job.task)][0],
+        "noise": job.assumed_noise,
         "preset": job.preset,
         "seed": job.seed,
         "bit_depth": job.bit_depth,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from django.utils.text import capfirst
+
 from nasdip_engine.errors import PictureError
 from nasdip_engine.evolution.settings import TILE
 from nasdip_engine.framing import LARGEST_RESULT_PIXELS, SMALLEST_SIDE, check_noise, final_windows
@@ -40,5 +42,5 @@ def refusal(width: int, height: int, task: Task) -> str:
     try:
         final_windows(height, width, None, task)
     except PictureError as error:
-        return f"{str(error)[:1].upper()}{str(error)[1:].rstrip('.')}."
+        return f"{capfirst(str(error)).rstrip('.')}."
     return ""

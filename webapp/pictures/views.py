@@ -12,6 +12,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.templatetags.static import static
 from django.urls import reverse
+from django.utils.text import capfirst
 from django.views.decorators.http import require_safe
 
 from nasdip_engine.picture import LIMIT_BYTES
@@ -144,7 +145,7 @@ def noises(picture: Picture, asked: str) -> list[NoiseChoice]:
         ]
         chosen = asked if asked in fitting else next(iter(words))
         answers = tuple(
-            NoiseAnswer(value, text[:1].upper() + text[1:], value in fitting, value == chosen)
+            NoiseAnswer(value, capfirst(text), value in fitting, value == chosen)
             for value, text in words.items()
         )
         choices.append(NoiseChoice(task, NOISE_QUESTIONS[task], answers))

@@ -29,6 +29,7 @@ __all__ = [
     "advance_finals",
     "done_without_discoveries",
     "enter_finishing",
+    "final_fits",
     "leftovers",
     "open_finals",
     "unused_arrays",
@@ -76,6 +77,12 @@ def enter_finishing(job: Job) -> None:
     """A running job whose generations are all closed is finishing; one being paused gets there later."""
     if move(job.pk, JobState.FINISHING, {JobState.RUNNING}):
         events.append(job.pk, EventKind.FINISHING)
+
+
+def final_fits(job_id: UUID) -> dict[str, int]:
+    """How many final fits, over all tiles, a job has ("fits") and how many of them are settled ("done")."""
+    fits = WorkItem.objects.filter(job_id=job_id, kind=ItemKind.FINISH)
+    return {"done": fits.filter(state__in=SETTLED).count(), "fits": fits.count()}
 
 
 def advance_finals(job: Job) -> None:

@@ -16,12 +16,13 @@ from django.db.models import Q
 from django.db.models.functions import Now
 
 from nasdip_engine.bit_depth import DEPTHS
+from nasdip_engine.task import NOISES, TaskKind
 from webapp.restorations.states import ENDED, GenerationState, ItemKind, ItemState, JobState
 
 __all__ = ["Event", "Generation", "Job", "JobFile", "Turn", "WorkItem", "Worker"]
 
 TASKS = ("denoise", "inpaint", "upscale")
-NOISES = ("", "none", "independent", "correlated", "impulse")
+NOISE_NAMES = ("", "none", "independent", "correlated", "impulse")
 
 
 def _values(states: Iterable[str]) -> list[str]:
@@ -93,7 +94,7 @@ class Job(models.Model):
         constraints = [
             models.CheckConstraint(condition=Q(state__in=_values(JobState)), name="job_state"),
             models.CheckConstraint(condition=Q(task__in=list(TASKS)), name="job_task"),
-            models.CheckConstraint(condition=Q(noise__in=list(NOISES)), name="job_noise"),
+            models.CheckConstraint(condition=Q(noise__in=list(NOISE_NAMES)), name="job_noise"),
             models.CheckConstraint(condition=Q(factor__gte=1, factor__lte=8), name="job_factor"),
             models.CheckConstraint(
                 condition=Q(bit_depth__isnull=True) | Q(bit_depth__in=list(DEPTHS)), name="job_bit_depth"
@@ -132,6 +133,11 @@ class Job(models.Model):
 
     def __str__(self) -> str:
         return f"job {self.id} ({self.state})"
+
+    @property
+    def assumed_noise(self) -> str:
+        """What is assumed of the noise, by its name: of `nasdip_engine.task.NOISES`."""
+        return self.noise or NOISES[TaskKind(self.task)][0]
 
 
 class Generation(models.Model):

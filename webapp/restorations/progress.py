@@ -10,8 +10,9 @@ from django.db import transaction
 from webapp.restorations import events
 from webapp.restorations.assignments import Lease
 from webapp.restorations.events import EventKind
+from webapp.restorations.finals import final_fits
 from webapp.restorations.models import Job, WorkItem
-from webapp.restorations.states import SETTLED, WORKING, ItemKind, ItemState
+from webapp.restorations.states import WORKING, ItemKind, ItemState
 from webapp.restorations.transitions import hold
 
 __all__ = ["SECONDS_APART", "report"]
@@ -48,11 +49,5 @@ def report(lease: Lease, progress: Mapping[str, Any], preview: str) -> bool:
     return True
 
 
-def _of_finals(lease: Lease) -> dict[str, Any]:
-    fits = WorkItem.objects.filter(job_id=lease.job_id, kind=ItemKind.FINISH)
-    return {
-        "tile": lease.tile,
-        "tiles": lease.tiles,
-        "done": fits.filter(state__in=SETTLED).count(),
-        "fits": fits.count(),
-    }
+def _of_finals(lease: Lease) -> dict[str, int]:
+    return {"tile": lease.tile, "tiles": lease.tiles, **final_fits(lease.job_id)}

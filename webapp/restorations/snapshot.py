@@ -9,9 +9,10 @@ from django.urls import reverse
 
 from webapp.restorations.estimates import seconds_left
 from webapp.restorations.events import EventKind
+from webapp.restorations.finals import final_fits
 from webapp.restorations.models import Event, Generation, Job, WorkItem
 from webapp.restorations.plan import frames_of_final
-from webapp.restorations.states import ENDED, MOVABLE, SETTLED, GenerationState, ItemKind, JobState
+from webapp.restorations.states import ENDED, MOVABLE, SETTLED, GenerationState, JobState
 from webapp.restorations.transitions import hold
 from webapp.restorations.turns import place_in_queue
 from webapp.restorations.workers import stranded, waits_for
@@ -102,12 +103,10 @@ def _networks(job: Job, current: Generation | None) -> int:
 
 def _finals(job: Job) -> dict[str, int] | None:
     """How many final fits there are, and of how many tiles; None before the search is over."""
-    fits = WorkItem.objects.filter(job=job, kind=ItemKind.FINISH)
-    count = fits.count()
-    if not count:
+    counted = final_fits(job.pk)
+    if not counted["fits"]:
         return None
-    tiles = len(frames_of_final(job))
-    return {"tiles": tiles, "done": fits.filter(state__in=SETTLED).count(), "fits": count}
+    return {"tiles": len(frames_of_final(job)), **counted}
 
 
 def _individuals(job: Job, current: Generation | None) -> list[dict[str, Any]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nasdip_engine.task import CORRELATED, IMPULSE, INDEPENDENT, NOISES, NONE, TaskKind
+from nasdip_engine.task import CORRELATED, IMPULSE, INDEPENDENT, NONE, TaskKind
 from webapp.restorations.models import Job
 
 __all__ = [
@@ -45,7 +45,7 @@ NOISE_WORDS: dict[str, dict[str, str]] = {
 
 def noise_words(job: Job) -> str:
     """What was assumed of the job's noise."""
-    return NOISE_WORDS[job.task][job.noise or NOISES[TaskKind(job.task)][0]]
+    return NOISE_WORDS[job.task][job.assumed_noise]
 
 
 def task_words(job: Job) -> str:

@@ -11,6 +11,7 @@ from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
+from django.utils.text import capfirst
 from django.views.decorators.http import require_safe
 
 from nasdip_engine.finals import BY_TILE, layout_words
@@ -78,8 +79,8 @@ def result_context(row: Job) -> dict[str, Any]:
         "verdict": verdict(ours, baseline),
         "fill_words": fill_words(row.share_to_fill),
         "noise_words": noise_words(row),
-        "known_are_exact": row.task == TaskKind.INPAINT and row.noise in ("", NONE),
-        "absolute": row.noise == IMPULSE,
+        "known_are_exact": row.task == TaskKind.INPAINT and row.assumed_noise == NONE,
+        "absolute": row.assumed_noise == IMPULSE,
         "facts": facts(row, run),
         "layout": layout(run, row),
         "generations": run["generations"],
@@ -128,7 +129,7 @@ def layout(run: dict[str, Any], row: Job) -> list[str]:
     only = run["picture"].get("final_frame")
     if only and only["scale"] != 1.0:
         words = layout_words([(tuple(only["box"]), only["scale"])], row.factor, holes=True)
-    return [f"{text[:1].upper()}{text[1:]}." for text in words]
+    return [f"{capfirst(text)}." for text in words]
 
 
 def facts(row: Job, run: dict[str, Any]) -> list[tuple[str, str]]:
