@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from tests.worker.cast import FINGERPRINT, drive, queue, take_one
-from webapp.restorations import estimates, workers
+from webapp.restorations import estimates, notify, workers
 from webapp.restorations.models import Job, Worker
 from webapp.restorations.plan import Plan
 
@@ -30,9 +32,23 @@ def test_a_worker_is_one_row_however_often_it_beats(database: str) -> None:
 def test_slots_are_those_of_workers_that_take_work(database: str) -> None:
     beat("one", slots=2)
     beat("two", slots=3)
-    assert estimates.slots() == 5
+    assert workers.slots() == 5
     workers.out_of_service("two", "six faults in a row")
-    assert estimates.slots() == 2
+    assert workers.slots() == 2
+
+
+def test_no_more_looks_are_sent_than_there_are_slots(
+    database: str, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.REDIS_URL = "redis://nowhere"
+    sent: list[int] = []
+    monkeypatch.setattr(notify, "_send_looks", sent.append)
+    notify.look(200)
+    beat("one", slots=2)
+    beat("two", slots=3)
+    notify.look(200)
+    notify.look(4)
+    assert sent == [1, 5, 4]
 
 
 def test_a_job_that_nobody_can_serve_says_why(job: Job) -> None:

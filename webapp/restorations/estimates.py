@@ -7,16 +7,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.db.models import Count, QuerySet, Sum
+from django.db.models import Count, QuerySet
 
 from nasdip_engine.evolution.settings import GPU_PRESETS, PRESETS, SearchSettings, describe
 from nasdip_engine.genome.starters import starter_multiply_adds_per_pixel
 from webapp.restorations.models import Generation, Job, WorkItem
 from webapp.restorations.plan import Plan, frames_of_final
 from webapp.restorations.states import ItemKind, ItemState, JobState
-from webapp.restorations.workers import alive
+from webapp.restorations.workers import alive, slots
 
-__all__ = ["device_of", "guess", "offered_presets", "rate", "seconds_for", "seconds_left", "slots"]
+__all__ = ["device_of", "guess", "offered_presets", "rate", "seconds_for", "seconds_left"]
 
 USUAL_RATE = 6e9
 """Forward multiply-adds x iterations a second of one core: a first guess, before anything was measured."""
@@ -25,11 +25,6 @@ TYPICAL_PRICE = 2.5
 MEASURED_ITEMS = 100
 
 _TRAINED = {ItemKind.EVALUATE, ItemKind.FINISH}
-
-
-def slots(device_class: str = "cpu") -> int:
-    """Evaluations at once on the workers of a device that are up; 1 where none is."""
-    return alive().filter(device=device_class).aggregate(total=Sum("slots"))["total"] or 1
 
 
 def offered_presets() -> list[str]:

@@ -19,6 +19,7 @@ from django.conf import settings
 from django.db import transaction
 
 from webapp.config.broker import LOOK, celery_app
+from webapp.restorations import workers
 
 __all__ = ["event_sent", "look"]
 
@@ -57,9 +58,12 @@ _events = _Line("event")
 
 
 def look(count: int = 1) -> None:
-    """Ask up to `count` idle slots to look for work, once the current transaction has committed."""
+    """Ask up to `count` idle slots to look for work, once the current transaction has committed.
+
+    No more than there are: a slot that found work looks for the next by itself.
+    """
     if settings.REDIS_URL and count > 0:
-        transaction.on_commit(partial(_send_looks, count))
+        transaction.on_commit(partial(_send_looks, min(count, workers.slots())))
 
 
 def event_sent(job_id: UUID, number: int, event: dict[str, Any] | None = None) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
-from django.db.models import QuerySet
+from django.db.models import QuerySet, Sum
 from django.db.models.functions import Now
 
 from nasdip_engine.devices import fingerprint_for, lacking
@@ -23,6 +23,7 @@ __all__ = [
     "looked",
     "nobody_can",
     "out_of_service",
+    "slots",
     "stranded",
     "waits_for",
 ]
@@ -76,6 +77,12 @@ def alive() -> QuerySet[Worker]:
     """Workers that have been heard of just now and take work."""
     since = Now() - timedelta(seconds=ALIVE_SECONDS)
     return Worker.objects.filter(heartbeat_at__gt=since, out_of_service="")
+
+
+def slots(device_class: str | None = None) -> int:
+    """Evaluations at once on the workers that are up, of one device or of any (None); 1 where none is."""
+    up = alive() if device_class is None else alive().filter(device=device_class)
+    return up.aggregate(total=Sum("slots"))["total"] or 1
 
 
 def alive_on(host: str) -> bool:
