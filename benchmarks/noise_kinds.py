@@ -205,7 +205,7 @@ def arm(case: Case, assumed: str) -> dict[str, Any]:
     watch = _Watch(degradation, clean)
     held, true, highest = _fitted(genomes[best], degradation, task, settings, _FINAL, watch)
     ours, length = true, next(iteration for iteration, value in watch.true.items() if value == true)
-    if degradation.refits:
+    if task.refits:
         whole = _fit(genomes[best], degradation, task, settings, length, 0, lambda _: None)
         ours = psnr(degradation.compose(whole.average), clean)
     reference = baseline(

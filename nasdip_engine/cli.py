@@ -124,7 +124,8 @@ def _presets() -> str:
     """What each preset costs, for --help: counts that are known beforehand, in words."""
     told = []
     for preset in PRESETS:
-        cost = describe(settings_for(preset, task_for(preset, Task(TaskKind.DENOISE))))
+        task = task_for(preset, Task(TaskKind.DENOISE))
+        cost = describe(settings_for(preset, task), task)
         where = " (the paper's protocol: for GPUs)" if preset in GPU_PRESETS else ""
         told.append(
             f"{preset}: {cost['evaluations']} networks, {cost['iterations_x_pixels'] / 1e6:,.0f} M iterations x pixels"

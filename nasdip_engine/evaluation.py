@@ -79,7 +79,7 @@ def _fit_genome(request: Request, progress: Callable[[Progress], None]) -> dict[
     try:
         fitted = _fit(request, phenotype, degradation, iterations, reporter)
         array, spent_iterations = fitted.average, fitted.iterations
-        if request.kind is Kind.FINISH and degradation.refits and fitted.held_out_mse is not None:
+        if request.kind is Kind.FINISH and request.task.refits and fitted.held_out_mse is not None:
             # Again with all observations, as long as the held-out ones said: both go to COMBINE, one to choose by.
             reporter.begin_again(fitted.iterations, fitted.best_iteration)
             whole = _fit(request, phenotype, degradation, fitted.best_iteration, reporter, share=0)

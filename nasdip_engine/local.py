@@ -110,7 +110,8 @@ class LocalSearch(LocalEvaluations):
         remaining = max(0, (settings.generations - closed) * per_generation)
         crop = self.asked.search.size
         final = sum(frame.size[0] * frame.size[1] for frame in self.asked.final) / tiles
-        ratio = (final / (crop[0] * crop[1])) * settings.longest_final_fit / settings.longest_search_fit
+        longest = settings.longest_final_fit(self.asked.task)
+        ratio = (final / (crop[0] * crop[1])) * longest / settings.longest_search_fit
         remaining_finals = ratio * -(-settings.finals(tiles) * tiles // self._workers) * self._workers
         seconds = (time.monotonic() - self._began) / trained * (remaining + remaining_finals)
         return _about(seconds)

@@ -100,6 +100,14 @@ class Task:
         """Whether known pixels are exact and stay as they are, so that only the hole is filled."""
         return self.kind is TaskKind.INPAINT and self.noise == NONE
 
+    @property
+    def refits(self) -> bool:
+        """Whether a final fit is done again with all observations, since held-out ones would show in the result.
+
+        A lone pixel is guessed well between its neighbours; the inside of a block is not (decision 15).
+        """
+        return self.noise == CORRELATED
+
     def to_json(self) -> dict[str, Any]:
         """The kind's default noise is left out: keys of evaluations stay what they were before it had a name."""
         told = {"kind": self.kind.value, "factor": self.factor, "kernel": self.kernel}

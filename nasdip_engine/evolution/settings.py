@@ -150,10 +150,13 @@ class SearchSettings:
         """Iterations of a search fit, at most: `iterations`, or the largest T that a genome can ask for."""
         return max(REPRESENTATIONS[self.representation].lengths, default=self.iterations)
 
-    @property
-    def longest_final_fit(self) -> int:
-        """Iterations of a final fit, at most: `final_iterations`, or the largest T that a genome can ask for."""
-        return max(REPRESENTATIONS[self.representation].lengths, default=self.final_iterations)
+    def longest_final_fit(self, task: Task) -> int:
+        """Iterations of a final fit, at most: `final_iterations`, or the largest T that a genome can ask for.
+
+        Twice as many where the task has it done again.
+        """
+        once = max(REPRESENTATIONS[self.representation].lengths, default=self.final_iterations)
+        return 2 * once if task.refits and self.hold_out_share else once
 
     def finals(self, tiles: int) -> int:
         """How many networks get a final fit where the picture is fitted in so many tiles; 1: whole."""
@@ -342,7 +345,9 @@ def _check_observed(settings: SearchSettings, task: Task) -> None:
         )
 
 
-def describe(settings: SearchSettings, final_pixels: int = 256 * 256, tiles: int = 1) -> dict[str, int]:
+def describe(
+    settings: SearchSettings, task: Task, final_pixels: int = 256 * 256, tiles: int = 1
+) -> dict[str, int]:
     """What a search costs at most, known beforehand, in the units of reports.
 
     final_pixels: output pixels of the final fit, of all its tiles together; a search frame never has more.  Every
@@ -351,7 +356,7 @@ def describe(settings: SearchSettings, final_pixels: int = 256 * 256, tiles: int
     """
     evaluations = settings.population + (settings.generations - 1) * (settings.population - settings.elites)
     search = evaluations * settings.longest_search_fit
-    final = settings.finals(tiles) * settings.longest_final_fit
+    final = settings.finals(tiles) * settings.longest_final_fit(task)
     return {
         "evaluations": evaluations,
         "iterations": search + final * tiles,

@@ -47,8 +47,7 @@ class Degradation(Protocol):
 
     observation: float32 (1, 3, h, w) in [0, 1].  known: bool (h, w), True where something was observed.
     output_size: height and width of the restoration.  exact: bool output_size, True where the observation
-    fixes the restored pixel to the last bit.  refits: True where held-out observations would show in a result that was
-    not fitted to them, so that a final fit is done again with all of them.
+    fixes the restored pixel to the last bit.
     """
 
     @property
@@ -62,9 +61,6 @@ class Degradation(Protocol):
 
     @property
     def exact(self) -> BoolArray: ...
-
-    @property
-    def refits(self) -> bool: ...
 
     def observe(self, output: Tensor) -> Tensor:
         """How `output`, float (1, 3, H, W), would have been observed: (1, 3, h, w)."""
@@ -103,11 +99,6 @@ class _Observed:
     output_size: tuple[int, int]
     exact: BoolArray
     noise: str
-
-    @property
-    def refits(self) -> bool:
-        """A lone pixel is guessed well between its neighbours; the inside of a block is not."""
-        return self.noise == CORRELATED
 
     def observe(self, output: Tensor) -> Tensor:
         return output

@@ -194,7 +194,7 @@ def test_a_kernel_that_is_not_the_papers_must_be_meant() -> None:
 
 
 def test_what_it_costs_is_known_beforehand() -> None:
-    told = describe(paper(), final_pixels=256 * 256)
+    told = describe(paper(), DENOISE, final_pixels=256 * 256)
     assert told["evaluations"] == 500 + 19 * 475
     assert told["iterations"] == (told["evaluations"] + 1) * 2000
     assert told["iterations_x_pixels"] == told["iterations"] * 256 * 256

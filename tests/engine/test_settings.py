@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nasdip_engine.errors import InvalidInput, NasDipError, SettingsError
-from nasdip_engine.evolution.settings import PRESETS, SearchSettings, describe, settings_for
+from nasdip_engine.evolution.settings import PRESETS, SearchSettings, describe, settings_for, task_for
 from nasdip_engine.genome.genome import REPRESENTATIONS
 from nasdip_engine.genome.starters import cheapest_starter, starter_multiply_adds_per_pixel
 from nasdip_engine.seeding import SEED_LIMIT, Seeds, generator
@@ -160,19 +160,29 @@ def test_cost_is_known_beforehand() -> None:
             "crop": 64,
         },
     )
-    cost = describe(settings, final_pixels=100 * 100)
+    cost = describe(settings, DENOISE, final_pixels=100 * 100)
     assert cost["evaluations"] == 40 + 2 * 38  # two elites pass and are not trained again
     assert cost["iterations"] == 1160 + 100
     assert cost["iterations_x_pixels"] == 1160 * 64**2 + 100 * 100 * 100
-    small = describe(settings, final_pixels=32 * 32)  # a picture under the crop is searched whole
+    small = describe(settings, DENOISE, final_pixels=32 * 32)  # a picture under the crop is searched whole
     assert small["iterations_x_pixels"] == (1160 + 100) * 32**2
 
 
 def test_cost_counts_the_longest_training_that_genomes_can_ask_for() -> None:
     settings = settings_for("preview", DENOISE, {"representation": "asymt"})
-    cost = describe(settings)
+    cost = describe(settings, DENOISE)
     assert cost["search_iterations"] == cost["evaluations"] * 3500
     assert cost["final_iterations"] == settings.finalists * 3500
+
+
+def test_cost_counts_a_final_fit_that_is_done_again_with_what_was_held_out() -> None:
+    correlated = Task(TaskKind.DENOISE, noise="correlated")
+    settings = settings_for("preview", correlated)
+    once, twice = describe(settings, DENOISE), describe(settings, correlated)
+    assert twice["final_iterations"] == 2 * once["final_iterations"]
+    assert twice["search_iterations"] == once["search_iterations"]
+    all_seen = settings_for("paper", task_for("paper", correlated), {"hold_out_share": 0})
+    assert describe(all_seen, correlated) == describe(all_seen, DENOISE)
 
 
 def test_settings_that_decide_no_fitness_are_in_no_key() -> None:

@@ -35,7 +35,8 @@ def test_any_representation_may_be_asked_for_and_the_papers_preset(
     job = Job.objects.get(pk=taken.json()["id"])
     assert (job.preset, job.settings["representation"], job.settings["units"]) == (preset, representation, 3)
     settings = SearchSettings.from_json(job.settings)
-    assert guess(settings, 256**2, 2) > guess(settings, 64**2, 2) > 0
+    task = Plan.of(job).task
+    assert guess(settings, task, 256**2, 2) > guess(settings, task, 64**2, 2) > 0
 
 
 @pytest.mark.parametrize(

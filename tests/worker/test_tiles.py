@@ -163,12 +163,12 @@ def test_tiles_are_counted_and_so_is_the_time_left(tiled: Job) -> None:
 
 
 def test_a_tiled_job_costs_what_all_its_tiles_cost(tiled: Job) -> None:
-    settings = Plan.of(tiled).settings
-    windows = final_windows(HEIGHT, WIDTH, None, Plan.of(tiled).task, 64)
+    settings, task = Plan.of(tiled).settings, Plan.of(tiled).task
+    windows = final_windows(HEIGHT, WIDTH, None, task, 64)
     pixels = sum(window.size[0] * window.size[1] for window in windows)
-    whole = estimates.guess(settings, pixels, 1)
-    in_tiles = estimates.guess(settings, pixels, 1, tiles=TILES)
-    one_network = estimates.guess(settings, 2 * pixels, 1, tiles=TILES) - in_tiles
+    whole = estimates.guess(settings, task, pixels, 1)
+    in_tiles = estimates.guess(settings, task, pixels, 1, tiles=TILES)
+    one_network = estimates.guess(settings, task, 2 * pixels, 1, tiles=TILES) - in_tiles
     assert whole - in_tiles == pytest.approx((settings.finalists - 1) * one_network), (
         "one network instead of two"
     )

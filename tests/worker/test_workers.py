@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -77,12 +78,15 @@ def test_time_left_is_known_after_the_first_network_and_shrinks(job: Job) -> Non
 
 def test_the_cost_of_a_preset_follows_what_was_measured(alice: Any) -> None:
     done = drive(queue(alice))
-    settings = Plan.of(done).settings
-    assert estimates.seconds_for(settings, 1280) is None, "no worker is up"
+    plan = Plan.of(done)
+    assert estimates.seconds_for(plan.settings, plan.task, 1280) is None, "no worker is up"
     beat("one")
-    alone = estimates.seconds_for(settings, 1280)
+    alone = estimates.seconds_for(plan.settings, plan.task, 1280)
     beat("two")
-    together = estimates.seconds_for(settings, 1280)
+    together = estimates.seconds_for(plan.settings, plan.task, 1280)
     assert alone is not None
     assert together is not None
     assert abs(alone - 2 * together) < 1e-9 * alone
+    refitted = estimates.seconds_for(plan.settings, replace(plan.task, noise="correlated"), 1280)
+    assert refitted is not None
+    assert refitted > together, "final fits are done again"

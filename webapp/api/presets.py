@@ -6,6 +6,7 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from django.http import HttpRequest
+from django.utils.text import capfirst
 from ninja import Query, Router
 
 from nasdip_engine.errors import MaskError, PictureError
@@ -13,7 +14,6 @@ from nasdip_engine.evolution.settings import (
     GPU_PRESETS,
     PRESETS,
     TILE,
-    SearchSettings,
     describe,
     settings_for,
     task_for,
@@ -58,24 +58,11 @@ def list_presets(
     row = picture_for(request.auth, picture) if picture else None
     windows = _windows(row, asked)
     layout = [(window.box, window.scale) for window in windows]
+    notes = layout_words(layout, asked.factor, holes=asked.kind is TaskKind.INPAINT)
     return {
-        "presets": [
-            _preset(
-                name,
-                settings_for(name, task_for(name, asked), {"device_class": device_of(name)}),
-                windows,
-                asked.factor,
-            )
-            for name in offered_presets()
-        ],
+        "presets": [_preset(name, task_for(name, asked), windows) for name in offered_presets()],
         "tiles": len(windows),
-        "notes": [
-            f"{text[:1].upper()}{text[1:]}."
-            for text in (
-                *layout_words(layout, asked.factor, holes=asked.kind is TaskKind.INPAINT),
-                *_search_words(row, asked),
-            )
-        ],
+        "notes": [f"{capfirst(text)}." for text in (*notes, *_search_words(row, asked))],
     }
 
 
@@ -114,10 +101,11 @@ def _drawn(picture: Picture) -> str | None:
     return drawing.mask_digest if drawing is not None and usable else None
 
 
-def _preset(name: str, settings: SearchSettings, windows: tuple[Window, ...], factor: int) -> dict[str, Any]:
-    pixels = sum(window.size[0] * window.size[1] for window in windows) * factor**2
-    cost = describe(settings, pixels, len(windows))
-    seconds = seconds_for(settings, pixels, len(windows))
+def _preset(name: str, task: Task, windows: tuple[Window, ...]) -> dict[str, Any]:
+    settings = settings_for(name, task, {"device_class": device_of(name)})
+    pixels = sum(window.size[0] * window.size[1] for window in windows) * task.factor**2
+    cost = describe(settings, task, pixels, len(windows))
+    seconds = seconds_for(settings, task, pixels, len(windows))
     minutes = None if seconds is None else seconds / 60
     several = f"{len(windows)} tiles, " if len(windows) > 1 else ""
     return {

@@ -190,8 +190,8 @@ def ability(count: int, workers: int) -> str:
     from webapp.restorations.estimates import guess
 
     slots = workers * slots_each(count, workers)
-    preview = settings_for("preview", Task(TaskKind.DENOISE), {})
-    minutes = guess(preview, PREVIEW_SIDE**2, min(count, slots)) / 60
+    task = Task(TaskKind.DENOISE)
+    minutes = guess(settings_for("preview", task), task, PREVIEW_SIDE**2, min(count, slots)) / 60
     time_taken = "1 minute" if minutes < 1.5 else f"{minutes:.0f} minutes"
     several = "1 core" if count == 1 else f"{count} cores"
     return f"{several}, {slots} at once: a preview of {PREVIEW_SIDE} px in about {time_taken} (an estimate)"

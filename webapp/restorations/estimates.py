@@ -11,6 +11,7 @@ from django.db.models import Count, QuerySet
 
 from nasdip_engine.evolution.settings import GPU_PRESETS, PRESETS, SearchSettings, describe
 from nasdip_engine.genome.starters import starter_multiply_adds_per_pixel
+from nasdip_engine.task import Task
 from webapp.restorations.models import Generation, Job, WorkItem
 from webapp.restorations.plan import Plan, frames_of_final
 from webapp.restorations.states import ItemKind, ItemState, JobState
@@ -53,7 +54,7 @@ def rate(device_class: str = "cpu") -> float | None:
     return work / seconds if seconds else None
 
 
-def seconds_for(settings: SearchSettings, final_pixels: int, tiles: int = 1) -> float | None:
+def seconds_for(settings: SearchSettings, task: Task, final_pixels: int, tiles: int = 1) -> float | None:
     """Wall seconds of a whole job on the workers of its device that are up, if nothing else runs; None where none is.
 
     final_pixels: output pixels of the final fit, of all its tiles together.
@@ -61,15 +62,20 @@ def seconds_for(settings: SearchSettings, final_pixels: int, tiles: int = 1) -> 
     device = settings.device_class
     if not alive().filter(device=device).exists():
         return None
-    return guess(settings, final_pixels, slots(device), rate(device) or USUAL_RATE, tiles)
+    return guess(settings, task, final_pixels, slots(device), rate(device) or USUAL_RATE, tiles)
 
 
 def guess(
-    settings: SearchSettings, final_pixels: int, at_once: int, speed: float = USUAL_RATE, tiles: int = 1
+    settings: SearchSettings,
+    task: Task,
+    final_pixels: int,
+    at_once: int,
+    speed: float = USUAL_RATE,
+    tiles: int = 1,
 ) -> float:
     """Wall seconds of a job with so many evaluations at once, each at `speed`; reads no rows."""
     price = starter_multiply_adds_per_pixel(settings.units, settings.crop, settings.input_channels)
-    work = describe(settings, final_pixels, tiles)["iterations_x_pixels"] * price * TYPICAL_PRICE
+    work = describe(settings, task, final_pixels, tiles)["iterations_x_pixels"] * price * TYPICAL_PRICE
     return work / speed / at_once
 
 
@@ -88,7 +94,7 @@ def seconds_left(job: Job) -> float | None:
     per_step = sum(row["seconds"] / row["iterations"] / row["pixels"] for row in spent) / len(spent)
     frames = frames_of_final(job)
     pixels = sum(frame["height"] * frame["width"] for frame in frames) * job.factor**2
-    one_final = per_step * plan.settings.longest_final_fit * pixels / len(frames)
+    one_final = per_step * plan.settings.longest_final_fit(plan.task) * pixels / len(frames)
     at_once = slots(job.device_class)
     if job.state == JobState.FINISHING:
         fits = items.filter(kind=ItemKind.FINISH)
