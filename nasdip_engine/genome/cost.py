@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from nasdip_engine.genome.blocks import Layout, layout
+from nasdip_engine.genome.layout import Layout, layout
 from nasdip_engine.genome.memory import live_bytes, peak_bytes
 from nasdip_engine.genome.phenotype import Phenotype
 from nasdip_engine.genome.sizes import MIN_SIDE, Size, StageSizes, stage_sizes
@@ -43,13 +43,13 @@ def multiply_adds_per_pixel(phenotype: Phenotype, side: int, input_channels: int
 
 
 def _parameters(network: Layout) -> int:
-    blocks = sum(block.weights + 2 * block.filters for block in network.blocks)
-    joined = sum(2 * joint.block.channels for joint in network.joints)
-    return blocks + joined + 3 * network.head_channels + 3
+    convolutions = sum(convolution.weights + 2 * convolution.filters for convolution in network.convolutions)
+    joined = sum(2 * decoder.convolution.channels for decoder in network.decoders)
+    return convolutions + joined + 3 * network.head_channels + 3
 
 
 def _multiply_adds(network: Layout) -> int:
     return (
-        sum(block.weights * block.after for block in network.blocks)
+        sum(convolution.weights * convolution.after for convolution in network.convolutions)
         + 3 * network.head_channels * network.full
     )

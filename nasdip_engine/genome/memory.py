@@ -6,7 +6,7 @@ more than its tensors; `peak_bytes` adds that by measurement (`benchmarks/memory
 
 from __future__ import annotations
 
-from nasdip_engine.genome.blocks import Block, Joint, Layout
+from nasdip_engine.genome.layout import Convolution, DecoderStage, Layout
 
 __all__ = ["live_bytes", "peak_bytes"]
 
@@ -51,19 +51,19 @@ class _Walk:
 
     def forward(self) -> None:
         """What a forward pass and the loss leave: the maps that the backward pass looks at again."""
-        for _, block in self._network.encoders:
-            self._forth(block)
-        for joint in self._network.joints:
-            self.take(joint.copied)
-            for path in joint.paths:
-                self._forth(path.block)
+        for _, convolution in self._network.encoders:
+            self._forth(convolution)
+        for decoder in self._network.decoders:
+            self.take(decoder.copied)
+            for path in decoder.paths:
+                self._forth(path.convolution)
                 self.take(path.copied)
-            if joint.paths:
-                self.take(joint.joined)
-            self.take(joint.joined)  # normed
-            self._forth(joint.block)
-            if joint.paths:
-                self.free(joint.copied + sum(path.copied for path in joint.paths))
+            if decoder.paths:
+                self.take(decoder.joined)
+            self.take(decoder.joined)  # normed
+            self._forth(decoder.convolution)
+            if decoder.paths:
+                self.free(decoder.copied + sum(path.copied for path in decoder.paths))
         self.take(self._network.head + 2 * 3 * self._network.full)
         self.free(3 * self._network.full)  # before the sigmoid
         self.take(2 * 3 * self._network.full)
@@ -84,47 +84,47 @@ class _Walk:
             self.free(self._network.head)
             gradient = self._network.decoded
         waiting: dict[int, int] = {}
-        for joint in reversed(self._network.joints):
-            gradient = self._back_through(joint, gradient, waiting)
-        for place, (unit, block) in reversed(list(enumerate(self._network.encoders))):
+        for decoder in reversed(self._network.decoders):
+            gradient = self._back_through(decoder, gradient, waiting)
+        for place, (unit, convolution) in reversed(list(enumerate(self._network.encoders))):
             if unit in waiting:
                 self.free(waiting[unit])  # added to the other gradient of this map
-            gradient = self._back(block, gradient, inner=place > 0)
+            gradient = self._back(convolution, gradient, inner=place > 0)
 
-    def _back_through(self, joint: Joint, gradient: int, waiting: dict[int, int]) -> int:
-        self._back(joint.block, gradient)
-        self.free(joint.joined)  # the normed map, which the convolution kept
-        self.take(joint.joined)
-        self.free(joint.joined + joint.owned)
-        for path in reversed(joint.paths):
-            made = path.block.made if path.copied else 0
+    def _back_through(self, decoder: DecoderStage, gradient: int, waiting: dict[int, int]) -> int:
+        self._back(decoder.convolution, gradient)
+        self.free(decoder.joined)  # the normed map, which the convolution kept
+        self.take(decoder.joined)
+        self.free(decoder.joined + decoder.owned)
+        for path in reversed(decoder.paths):
+            made = path.convolution.made if path.copied else 0
             self.take(made)
-            self._back(path.block, made)
+            self._back(path.convolution, made)
             if path.encoder in waiting:
-                self.free(path.block.given)
-            waiting[path.encoder] = path.block.given
-        if joint.copied:
-            self.take(joint.below)
-            self.free(joint.joined)
-            return joint.below
-        return joint.joined  # with paths a view of it, which keeps it whole
+                self.free(path.convolution.given)
+            waiting[path.encoder] = path.convolution.given
+        if decoder.copied:
+            self.take(decoder.below)
+            self.free(decoder.joined)
+            return decoder.below
+        return decoder.joined  # with paths a view of it, which keeps it whole
 
-    def _forth(self, block: Block) -> None:
-        self.take(block.made)  # the convolution's, for batch norm
-        self._touch(block.forward)
-        self.take(block.made)  # the activated one, for what follows
+    def _forth(self, convolution: Convolution) -> None:
+        self.take(convolution.made)  # the convolution's, for batch norm
+        self._touch(convolution.forward)
+        self.take(convolution.made)  # the activated one, for what follows
 
-    def _back(self, block: Block, gradient: int, inner: bool = True) -> int:
+    def _back(self, convolution: Convolution, gradient: int, inner: bool = True) -> int:
         """From a gradient of the output, in `gradient` live numbers, to one of the input, which stays live."""
-        self.take(block.made)
-        self.free(gradient + block.made)  # that before the activation, and the activated map
-        self.take(block.made)
-        self.free(2 * block.made)  # that before batch norm, and the convolution's output
-        given = block.given if inner else 0  # the fixed input wants no gradient
+        self.take(convolution.made)
+        self.free(gradient + convolution.made)  # that before the activation, and the activated map
+        self.take(convolution.made)
+        self.free(2 * convolution.made)  # that before batch norm, and the convolution's output
+        given = convolution.given if inner else 0  # the fixed input wants no gradient
         self.take(given)
         if inner:
-            self._touch(block.to_input)
-        self.take(block.weights)
-        self._touch(block.to_weights)
-        self.free(block.made)
+            self._touch(convolution.to_input)
+        self.take(convolution.weights)
+        self._touch(convolution.to_weights)
+        self.free(convolution.made)
         return given

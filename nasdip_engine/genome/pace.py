@@ -7,7 +7,7 @@ docs/results/memory-model.md names; another machine differs by a factor, which `
 
 from __future__ import annotations
 
-from nasdip_engine.genome.blocks import BLOCK, Block, Layout, layout
+from nasdip_engine.genome.layout import CHANNEL_BLOCK, Convolution, Layout, layout
 from nasdip_engine.genome.phenotype import Phenotype
 
 __all__ = ["seconds_an_iteration"]
@@ -25,30 +25,36 @@ def seconds_an_iteration(
     """One iteration of a fit at an output of height x width pixels, on one core; factor: of the machine, 1 is the reference."""
     network = layout(phenotype, height, width, input_channels)
     unwanted = network.encoders[0][1]  # the fixed input wants no gradient
-    computed = sum(_blocked_multiply_adds(block, block is not unwanted) for block in network.blocks)
-    columns = sum(block.weights * block.after for block in network.blocks if block.kernel == 15)
+    computed = sum(
+        _multiply_adds(convolution, convolution is not unwanted) for convolution in network.convolutions
+    )
+    columns = sum(
+        convolution.weights * convolution.after
+        for convolution in network.convolutions
+        if convolution.kernel == 15
+    )
     seconds = (
         _MULTIPLY_ADD * computed
         + _COLUMN * columns
         + _NUMBER * _numbers(network)
         + _PIXEL * network.full
-        + _CALL * len(network.blocks)
+        + _CALL * len(network.convolutions)
     )
     return factor * seconds
 
 
-def _blocked_multiply_adds(block: Block, inner: bool) -> int:
-    """Of the output, the weights' gradient and, where it is wanted, the input's."""
-    if block.native:
+def _multiply_adds(convolution: Convolution, inner: bool) -> int:
+    """In whole blocks: of the output, the weights' gradient and, where it is wanted, the input's."""
+    if convolution.native:
         return 0  # one pass over maps, which is counted with them
-    given, filters = block.blocked
-    read = block.channels if block.channels < BLOCK else given
+    given, filters = convolution.blocked
+    read = convolution.channels if convolution.channels < CHANNEL_BLOCK else given
     passes = 2 * read + (given if inner else 0)
-    return block.kernel**2 * block.after * filters * passes
+    return convolution.kernel**2 * convolution.after * filters * passes
 
 
 def _numbers(network: Layout) -> int:
-    maps = sum(block.made for block in network.blocks)
-    joined = sum(joint.joined + joint.copied for joint in network.joints)
-    paths = sum(path.copied for joint in network.joints for path in joint.paths)
+    maps = sum(convolution.made for convolution in network.convolutions)
+    joined = sum(decoder.joined + decoder.copied for decoder in network.decoders)
+    paths = sum(path.copied for decoder in network.decoders for path in decoder.paths)
     return maps + joined + paths + network.head

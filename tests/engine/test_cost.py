@@ -12,9 +12,9 @@ from torch.profiler import ProfilerActivity, profile
 from nasdip_engine.errors import InvalidPhenotype
 from nasdip_engine.evolution.search import refusal
 from nasdip_engine.evolution.settings import PRESETS, settings_for
-from nasdip_engine.genome.blocks import layout
 from nasdip_engine.genome.cost import MIN_SIDE, cost, multiply_adds_per_pixel, stage_sizes
 from nasdip_engine.genome.genome import MAX_UNITS, Genome, encode
+from nasdip_engine.genome.layout import layout
 from nasdip_engine.genome.memory import live_bytes, peak_bytes
 from nasdip_engine.genome.pace import seconds_an_iteration
 from nasdip_engine.genome.phenotype import Phenotype, Stage

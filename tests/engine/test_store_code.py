@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[2]
 BYSTANDERS = {
     "nasdip_engine.errors",
     # price, pictures and files of an outcome, which no fitness reads
-    "nasdip_engine.genome.blocks", "nasdip_engine.genome.cost", "nasdip_engine.genome.diagram",
+    "nasdip_engine.genome.layout", "nasdip_engine.genome.cost", "nasdip_engine.genome.diagram",
     "nasdip_engine.genome.memory", "nasdip_engine.genome.starters", "nasdip_engine.outcome_files", "nasdip_engine.outcome",
     # what comes to an evaluation by value: its settings and its frame's pixels stand in the key
     "nasdip_engine.evolution.paper", "nasdip_engine.evolution.presets", "nasdip_engine.evolution.settings",

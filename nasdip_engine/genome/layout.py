@@ -7,26 +7,29 @@ from dataclasses import dataclass
 from nasdip_engine.genome.phenotype import Phenotype
 from nasdip_engine.genome.sizes import Size, stage_sizes
 
-__all__ = ["BLOCK", "Block", "Joint", "Layout", "Path", "area", "layout"]
+__all__ = ["CHANNEL_BLOCK", "Convolution", "DecoderStage", "Layout", "SkipPath", "area", "layout"]
 
-BLOCK = 16
+CHANNEL_BLOCK = 16
 """Channels that oneDNN takes together; 8 where the processor has no AVX-512."""
 
 
-def _blocked(channels: int) -> int:
-    return -(-channels // BLOCK) * BLOCK
+def _in_blocks(channels: int) -> int:
+    return -(-channels // CHANNEL_BLOCK) * CHANNEL_BLOCK
 
 
 def area(size: Size) -> int:
+    """Pixels of a map."""
     return size[0] * size[1]
 
 
 @dataclass(frozen=True, slots=True)
-class Block:
-    """A convolution, batch norm and activation; before and after are the areas of its maps in pixels.
+class Convolution:
+    """A convolution with its batch norm and activation, of a stage or of a skip path.
 
-    oneDNN works on copies in blocks of channels, which exist while it computes: `forward`, `to_input` and
-    `to_weights` are the numbers in them beyond what the step keeps anyway, read off torch 2.14 with AVX-512.
+    kernel: its side in pixels.  before, after: pixels of its input's and its output's map.  All else is told in
+    numbers of fp32.  oneDNN works on copies in blocks of channels, which exist while it computes: `forward`,
+    `to_input` and `to_weights` are the numbers in them beyond what the step keeps anyway, read off torch 2.14 with
+    AVX-512.
     """
 
     channels: int
@@ -37,14 +40,17 @@ class Block:
 
     @property
     def given(self) -> int:
+        """Numbers of the input's map."""
         return self.channels * self.before
 
     @property
     def made(self) -> int:
+        """Numbers of the output's map."""
         return self.filters * self.after
 
     @property
     def weights(self) -> int:
+        """Without a bias, which batch norm would cancel."""
         return self.kernel**2 * self.channels * self.filters
 
     @property
@@ -55,7 +61,7 @@ class Block:
     @property
     def blocked(self) -> tuple[int, int]:
         """Channels and filters in whole blocks."""
-        return _blocked(self.channels), _blocked(self.filters)
+        return _in_blocks(self.channels), _in_blocks(self.filters)
 
     @property
     def _copies(self) -> tuple[int, int, int]:
@@ -69,7 +75,7 @@ class Block:
         if self.native:
             return 0
         given, made, weights = self._copies
-        whole = given + made + weights if self.channels > BLOCK else 0
+        whole = given + made + weights if self.channels > CHANNEL_BLOCK else 0
         return max(whole - self.made, made)
 
     @property
@@ -84,25 +90,26 @@ class Block:
 
     @property
     def to_weights(self) -> int:
+        """Beside the gradient of the weights."""
         if self.native:
             return 0
         given, made, weights = self._copies
-        if self.kernel == 15 and self.channels <= 2 and self.filters >= BLOCK:
+        if self.kernel == 15 and self.channels <= 2 and self.filters >= CHANNEL_BLOCK:
             return self.kernel**2 * self.channels * self.after + made  # columns of a matrix product
-        return (given if self.channels > BLOCK // 4 else 0) + made + weights
+        return (given if self.channels > CHANNEL_BLOCK // 4 else 0) + made + weights
 
 
 @dataclass(frozen=True, slots=True)
-class Path:
+class SkipPath:
     """A skip path. copied: numbers of its resampled map, 0 where the size is right already."""
 
     encoder: int
-    block: Block
+    convolution: Convolution
     copied: int
 
 
 @dataclass(frozen=True, slots=True)
-class Joint:
+class DecoderStage:
     """A decoder stage. below: numbers of the map that it receives; copied: of the resampled one, or 0.
 
     joined: of the map that goes into its first batch norm.
@@ -110,9 +117,9 @@ class Joint:
 
     below: int
     copied: int
-    paths: tuple[Path, ...]
+    paths: tuple[SkipPath, ...]
     joined: int
-    block: Block
+    convolution: Convolution
 
     @property
     def owned(self) -> int:
@@ -122,7 +129,7 @@ class Joint:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """A network at one size. encoders: (unit, block); joints: the decoder stages from the innermost on.
+    """A network at one size. encoders: (unit, its convolution), the active ones; decoders: from the innermost on.
 
     full: pixels of the output.  decoded: numbers of the last decoder stage's map.  head: of its resampled copy
     that the head works on, 0 where the size is right already.
@@ -130,35 +137,39 @@ class Layout:
 
     input_channels: int
     full: int
-    encoders: tuple[tuple[int, Block], ...]
-    joints: tuple[Joint, ...]
+    encoders: tuple[tuple[int, Convolution], ...]
+    decoders: tuple[DecoderStage, ...]
     decoded: int
     head: int
 
     @property
     def head_channels(self) -> int:
         """Channels that the head reads."""
-        return self.joints[-1].block.filters
+        return self.decoders[-1].convolution.filters
 
     @property
-    def blocks(self) -> tuple[Block, ...]:
+    def convolutions(self) -> tuple[Convolution, ...]:
         """Every convolution but the head's."""
-        paths = (path.block for joint in self.joints for path in joint.paths)
-        return (*(block for _, block in self.encoders), *paths, *(joint.block for joint in self.joints))
+        paths = (path.convolution for decoder in self.decoders for path in decoder.paths)
+        return (
+            *(convolution for _, convolution in self.encoders),
+            *paths,
+            *(decoder.convolution for decoder in self.decoders),
+        )
 
 
 def layout(phenotype: Phenotype, height: int, width: int, input_channels: int) -> Layout:
     """The network for an output of height x width pixels, each 32 or more."""
     sizes = stage_sizes(phenotype, height, width)
-    encoders: dict[int, Block] = {}
-    joints: list[Joint] = []
+    encoders: dict[int, Convolution] = {}
+    decoders: list[DecoderStage] = []
     full = height * width
     channels, here = input_channels, full
     for unit, stage in enumerate(phenotype.encoders):
         if stage:
-            block = Block(channels, here, stage.kernel, stage.filters, area(sizes.produced[unit]))
-            encoders[unit] = block
-            channels, here = block.filters, block.after
+            convolution = Convolution(channels, here, stage.kernel, stage.filters, area(sizes.produced[unit]))
+            encoders[unit] = convolution
+            channels, here = convolution.filters, convolution.after
     for unit in reversed(range(phenotype.units)):
         stage = phenotype.decoders[unit]
         if not stage:
@@ -167,12 +178,12 @@ def layout(phenotype: Phenotype, height: int, width: int, input_channels: int) -
         paths = []
         for encoder, _, across in phenotype.skips_into(unit):
             source = encoders[encoder]
-            block = Block(source.filters, source.after, 1, across, source.after)
-            paths.append(Path(encoder, block, across * target if source.after != target else 0))
-        joined = channels + sum(path.block.filters for path in paths)
-        block = Block(joined, target, stage.kernel, stage.filters, target)
+            convolution = Convolution(source.filters, source.after, 1, across, source.after)
+            paths.append(SkipPath(encoder, convolution, across * target if source.after != target else 0))
+        joined = channels + sum(path.convolution.filters for path in paths)
+        convolution = Convolution(joined, target, stage.kernel, stage.filters, target)
         copied = channels * target if here != target else 0
-        joints.append(Joint(channels * here, copied, tuple(paths), joined * target, block))
+        decoders.append(DecoderStage(channels * here, copied, tuple(paths), joined * target, convolution))
         channels, here = stage.filters, target
     head = channels * full if here != full else 0
-    return Layout(input_channels, full, tuple(encoders.items()), tuple(joints), channels * here, head)
+    return Layout(input_channels, full, tuple(encoders.items()), tuple(decoders), channels * here, head)
