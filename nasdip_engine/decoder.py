@@ -304,4 +304,4 @@ def _confine(memory_limit: int | None) -> None:
 
 
 if __name__ == "__main__":
-    guard_host.main(lambda: Program("decoder", {}, _work, _confine))
+    guard_host.main(lambda: Program({}, _work, _confine))

@@ -63,7 +63,10 @@ def lacking(settings: Mapping[str, Any], abilities: Mapping[str, Any]) -> str:
 
 
 def fingerprint_for(fingerprint: Mapping[str, Any] | None, threads: int) -> dict[str, Any] | None:
-    """The numerics of a search with so many threads on the machine of that fingerprint."""
-    if fingerprint is None or "threads" not in fingerprint:
-        return None if fingerprint is None else dict(fingerprint)
-    return {**fingerprint, "threads": threads}
+    """The numerics of a search with so many threads on the machine of that fingerprint (`numerics.fingerprint`).
+
+    None where there is none; one from before there were threads in it stays as it is.
+    """
+    if fingerprint is None:
+        return None
+    return {**fingerprint, "threads": threads} if "threads" in fingerprint else dict(fingerprint)

@@ -80,7 +80,7 @@ class Hook:
 
 
 def parse_hook(text: str) -> Hook:
-    """Raises SettingsError that names the hooks there are."""
+    """A hook as the module's head writes it.  Raises SettingsError that names the hooks there are."""
     fault, colon, argument = text.partition(":")
     if colon and fault in _GENOME_HOOKS and re.fullmatch("[0-9a-f]{0,64}", argument):
         return Hook(fault, digest=argument)
@@ -146,16 +146,15 @@ def _warm_up() -> Program:
 
     device = os.environ.get(DEVICE_VARIABLE) or "cpu"
     able = abilities(device)
-    device = (
-        device if device in able["devices"] else "cpu"
-    )  # whoever wants the other one reads it in the hello
+    if device not in able["devices"]:
+        device = "cpu"  # whoever wants the other one reads it in the hello
     torch.set_num_threads(1)
     for module in pkgutil.iter_modules(nasdip_engine.restoration.__path__, "nasdip_engine.restoration."):
         importlib.import_module(module.name)
     _train_a_little(device)
     if device == "cpu" and torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
         raise RuntimeError("CUDA is in use in a host that forks: its children could not use it")
-    return Program("evaluator", {"fingerprint": fingerprint(device), "abilities": able}, _work, _confine)
+    return Program({"fingerprint": fingerprint(device), "abilities": able}, _work, _confine)
 
 
 def _train_a_little(device: str) -> None:

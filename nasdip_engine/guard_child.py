@@ -45,7 +45,6 @@ class Program:
              whose children may be kept it sets soft limits only, which are taken back after the run.
     """
 
-    name: str
     hello: Mapping[str, Any]
     work: Callable[[Message, bytes, Send], tuple[Mapping[str, Any], bytes]]
     confine: Callable[[int | None], None]

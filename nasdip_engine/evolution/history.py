@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 __all__ = ["Closed", "Converged", "Generation"]
@@ -23,10 +23,12 @@ class Generation:
     elites: int
 
     def to_json(self) -> dict[str, Any]:
+        """`number`, `genomes` as text in slot order, `elites`."""
         return {"number": self.number, "genomes": list(self.genomes), "elites": self.elites}
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Generation:
+        """The inverse of to_json."""
         return cls(value["number"], tuple(value["genomes"]), value["elites"])
 
 
@@ -46,6 +48,7 @@ class Closed:
 
     @property
     def best(self) -> float:
+        """0 where no individual has a fitness."""
         return max(self.fitness)
 
     @property
@@ -55,13 +58,16 @@ class Closed:
 
     @property
     def worst(self) -> float:
+        """0 as soon as one individual has no fitness."""
         return min(self.fitness)
 
     def to_json(self) -> dict[str, Any]:
+        """`generation` as its own JSON value, `fitness` in slot order."""
         return {"generation": self.generation.to_json(), "fitness": list(self.fitness)}
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Closed:
+        """The inverse of to_json.  Raises ValueError for a fitness outside 0 to 1, or one too many or few."""
         return cls(Generation.from_json(value["generation"]), tuple(value["fitness"]))
 
 
@@ -70,6 +76,3 @@ class Converged:
     """The search is over: "generations" at the limit, "flat" when nothing improves any more."""
 
     reason: str
-
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)

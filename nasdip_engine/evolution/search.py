@@ -9,9 +9,8 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
 
 from nasdip_engine.errors import GenomeError, InvalidPhenotype
 from nasdip_engine.evolution.breeding import breed, draw_until
@@ -48,8 +47,9 @@ FLAT_GAIN = 0.005
 class Ranked:
     """One network of a search.
 
-    genome: text of the first individual that described it, in `generation`.  multiply_adds_per_pixel: of one
-    forward pass at the crop's size.  starter: it is one of the hand-made networks.
+    genome: text of the first individual that described it, in `generation`.  digest: of its phenotype.
+    fitness: over 0, to 1.  multiply_adds_per_pixel: of one forward pass at the crop's size.  starter: it is one of
+    the hand-made networks.
     """
 
     genome: str
@@ -58,9 +58,6 @@ class Ranked:
     multiply_adds_per_pixel: float
     generation: int
     starter: bool
-
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
 
 
 @lru_cache(maxsize=65_536)
@@ -131,7 +128,7 @@ def _population(
 
 
 def first_generation(settings: SearchSettings, seeds: Seeds) -> Generation:
-    """Generation 0: starters under the cost cap for their share of the slots, then uniform bits (3.2.1).
+    """Generation 0: starters under the cost cap for their share of the slots, then uniform bits (sec. 3.2.1).
 
     A function of settings and evolution seed alone.  `Generation.genomes` are `settings.population` genome texts, in
     slot order; with `settings.redraw` each is a network that is allowed and new, as far as 100 draws find one.

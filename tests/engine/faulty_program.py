@@ -119,7 +119,7 @@ def make() -> Program:
         raise ImportError("no module named flux")
     if "--threads" in sys.argv:
         threading.Thread(target=signal.pause, daemon=True).start()
-    return Program("faulty", {"fingerprint": {"made": "here"}}, work, confine)
+    return Program({"fingerprint": {"made": "here"}}, work, confine)
 
 
 if __name__ == "__main__":
