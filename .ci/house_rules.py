@@ -23,12 +23,16 @@ VENDORED = "static/vendor/"
 
 @dataclass(frozen=True)
 class Ban:
+    """A word that must not stand in the code.
+
+    word: a regular expression, looked for line by line.  in_tests: whether tests must do without it too.
+    but_in: the one file that may have it, and says why.
+    """
+
     word: str
-    """A regular expression."""
     why: str
     in_tests: bool = True
     but_in: str = ""
-    """The one file that may, and says why."""
 
 
 BANS = (
@@ -63,6 +67,7 @@ def files() -> list[Path]:
 
 
 def banned_words(path: Path, text: str) -> Iterator[str]:
+    """A line of report for each line of the text that a ban hits."""
     in_tests = path.is_relative_to(ROOT / "tests")
     for number, line in enumerate(text.splitlines(), 1):
         for ban in BANS:
@@ -86,6 +91,7 @@ def long_parts(path: Path, text: str) -> Iterator[str]:
 
 
 def breaches() -> Iterator[str]:
+    """Lines of report, PLACE: WHAT, over all files of code."""
     for path in files():
         if path.suffix not in CODE:
             continue
@@ -98,6 +104,7 @@ def breaches() -> Iterator[str]:
 
 
 def main() -> int:
+    """Exit status: 1 with any breach."""
     found = list(breaches())
     for breach in found:
         print(breach)

@@ -7,8 +7,9 @@ progress, watches heartbeat and memory of its children, kills, and tells how eac
 ended a run with anything but its outcome is replaced.
 
 The host dies when the socket to its client closes, whatever way the client went; on Linux its children
-die with it (PR_SET_PDEATHSIG), elsewhere at their next heartbeat. PR_SET_PDEATHSIG follows the *thread*
-that forked, so the host does not use it for itself: clients start it from threads that end.
+die with it (PR_SET_PDEATHSIG), elsewhere forked ones at their next heartbeat and kept ones within half a second.
+PR_SET_PDEATHSIG follows the *thread* that forked, so the host does not use it for itself: clients start it from
+threads that end.
 """
 
 from __future__ import annotations
@@ -98,6 +99,8 @@ def _wait_for_single_thread() -> None:
 
 
 class _Server:
+    """The host's loop: one thread that reads the client and the children as they speak, and looks at both by the tick."""
+
     def __init__(self, client: socket.socket, program: Program | None) -> None:
         """program: forked for each run; None: children are kept, and the first one's hello is this host's."""
         self.client = client

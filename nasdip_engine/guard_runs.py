@@ -34,6 +34,10 @@ class Child:
     base:       private bytes that it had before its first run; resident: all of them.
     high_water: the most resident bytes of its life before this run.
     peak:       the most bytes by which it was seen grown in this run.
+    pending:    progress without a preview that was not forwarded yet.
+    ended:      it closed `out`; its exit status may still be to come.
+    trace:      the end of what it wrote to `err`.
+    heartbeat_limit in seconds, memory_limit in bytes; started, last_sign, told and forwarded by the monotonic clock.
     """
 
     pid: int

@@ -57,7 +57,7 @@ def use_one_thread() -> None:
 
 
 def device_for(settings: SearchSettings) -> torch.device:
-    """Where an evaluation with these settings computes."""
+    """Where an evaluation with these settings computes, whether or not this machine has it: `prepare` checks that."""
     import torch
 
     return torch.device(settings.device_class)

@@ -1,3 +1,3 @@
-"""Population to next population: settings, evolution, history, search.  Pure functions over frozen values."""
+"""Population to next population: settings, presets, breeding, history, search.  Pure functions over frozen values."""
 
 from __future__ import annotations

@@ -163,6 +163,7 @@ class SearchSettings:
         return self.finalists if tiles == 1 else self.tile_finalists
 
     def to_json(self) -> dict[str, Any]:
+        """Every setting by its name, defaults too: a run that is repeated needs no version's defaults."""
         return asdict(self)
 
     @classmethod
@@ -230,7 +231,8 @@ def _checked_number(name: str, value: Any, whole: bool) -> int | float:
     return value if whole else float(value)
 
 
-SMALLEST_OBSERVED = 31  # px a side; see restoration.perceptual
+SMALLEST_OBSERVED = 31
+"""Pixels a side under which LPIPS compares nothing: `restoration.perceptual.SMALLEST_SIDE`, told without torch."""
 _CAP_IN_STARTERS = {"preview": 4.5, "balanced": 4.5, "thorough": 6}
 _LEARNING_RATES = {TaskKind.INPAINT: 0.02}  # a hole gains from larger steps, noise and enlarging lose by them
 

@@ -96,6 +96,7 @@ class Phenotype:
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Phenotype:
+        """The inverse of to_json.  Raises InvalidPhenotype where no network follows."""
         return cls(
             value["units"],
             tuple(Stage(*stage) if stage else None for stage in value["encoders"]),

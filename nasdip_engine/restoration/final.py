@@ -1,4 +1,4 @@
-"""From the final fits to one picture: each network alone, or the mean of them all (engine notes, sec. 8).
+"""From the final fits to one picture: each network alone, or the mean of them all (docs/decisions/0004-final-fit.md).
 
 Two fits of classical DIP, averaged, are worth +0.57 dB over one; but a poor network drags a good one down.
 So the held-out observations, which none of the fits saw, choose between the mean and each one alone. Where nothing is
@@ -28,10 +28,13 @@ MEAN = "mean"
 
 @dataclass(frozen=True)
 class Combination:
-    """array: float32 (H, W, 3) in [0, 1].  choice: "mean" or the name of the network taken alone.
+    """What the final fits gave together.
+
+    array: float32 (H, W, 3) in [0, 1].  choice: "mean" or the name of the network taken alone.
     picture: uint8 or uint16 (H, W, 3), known pixels as observed.  held_out_psnr: of the choice, in dB; None where
     nothing is held out.  singles: the same of each network, in the order given.
-    error: mean squared, of the choice (its LPIPS where nothing is held out); held_out: so many observations were.
+    error: mean squared, of the choice; where nothing is held out its LPIPS, or 0 for the only network.
+    held_out: so many observations were.
     """
 
     array: NDArray[np.float32]

@@ -32,8 +32,9 @@ _PATIENCE = 300  # iterations without a smaller held-out error, or half of those
 class FitSettings:
     """How to fit; the same for every genome of a search.
 
-    iterations: at most so many.  loss: "squared" or "absolute".  average_decay: the most of the moving
-    average that is kept at an iteration.  jitter: standard deviation of the noise added to each input.
+    iterations: at most so many.  learning_rate: Adam's.  loss: "squared" or "absolute".  average_decay: the most
+    of the moving average that is kept at an iteration.  jitter: standard deviation of the noise added to each
+    input.  check_every: iterations between two looks at the held-out error.
     to_the_end: exactly `iterations`, whatever the held-out error does: the genome has chosen the length.
     """
 
@@ -48,7 +49,11 @@ class FitSettings:
 
 @dataclass(frozen=True)
 class Step:
-    """What is known after one iteration; `average` makes the picture so far, float32 (H, W, 3)."""
+    """What is known after one iteration, counted from 1.
+
+    loss: over the observations that are not held out.  held_out_psnr: in dB; None between two looks, and where
+    nothing is held out.  average: makes the averaged output so far, float32 (H, W, 3) in [0, 1].
+    """
 
     iteration: int
     loss: float
@@ -58,8 +63,9 @@ class Step:
 
 @dataclass(frozen=True)
 class Fit:
-    """average: float32 (H, W, 3) in [0, 1], the averaged output where the held-out error was least.
+    """What a fit gave.
 
+    average: float32 (H, W, 3) in [0, 1], the averaged output where the held-out error was least.
     held_out_mse: that least error.  best_iteration: where it was.  iterations: how many were done.
     curve: (iteration, held-out PSNR in dB) at every look.
     With nothing held out: the last average, None, the last iteration, and no curve.

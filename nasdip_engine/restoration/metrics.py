@@ -25,6 +25,7 @@ def scores(picture: Pixels, reference: Pixels) -> dict[str, float | None]:
     """All three as a JSON value: `psnr` in dB (None for equal pictures, since JSON has no infinity), `ssim`, `lpips`.
 
     picture, reference: (h, w, 3) of one size, 31 px a side at least, which every picture that the engine takes has.
+    Raises PictureError for others.
     """
     from nasdip_engine.restoration.perceptual import lpips  # torch
 
@@ -39,7 +40,7 @@ def scores(picture: Pixels, reference: Pixels) -> dict[str, float | None]:
 def psnr(picture: Pixels, reference: Pixels, among: NDArray[np.bool_] | None = None) -> float:
     """Peak signal-to-noise ratio in dB of (h, w, 3) pictures, uint8 or uint16; infinite for equal ones.
 
-    among: bool (h, w), the pixels to compare; all of them without it.
+    among: bool (h, w), the pixels to compare, one at least; all of them without it.  Raises PictureError for two sizes.
     """
     _same_size(picture, reference)
     squares, count = 0.0, 0
@@ -56,7 +57,7 @@ def psnr(picture: Pixels, reference: Pixels, among: NDArray[np.bool_] | None = N
 def ssim(picture: Pixels, reference: Pixels) -> float:
     """Structural similarity of (h, w, 3) pictures, Gaussian window of 11 px, mean over the channels.
 
-    Both sides must be 11 px or more.
+    picture, reference: uint8 or uint16.  1 for equal pictures.  Raises PictureError for two sizes, or sides under 11 px.
     """
     from skimage.metrics import structural_similarity  # slow to import, wanted only with a reference
 
