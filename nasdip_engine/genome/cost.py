@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from nasdip_engine.genome.layout import Layout, layout
 from nasdip_engine.genome.memory import live_bytes, peak_bytes
 from nasdip_engine.genome.phenotype import Phenotype
-from nasdip_engine.genome.sizes import MIN_SIDE, Size, StageSizes, stage_sizes
 
-__all__ = ["MIN_SIDE", "Cost", "Size", "StageSizes", "cost", "multiply_adds_per_pixel", "stage_sizes"]
+__all__ = ["Cost", "cost", "multiply_adds_per_pixel"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,7 +32,6 @@ __all__ = [
     "degradation_for",
     "held_out_error",
     "held_out_set",
-    "to_bytes",
 ]
 
 BoolArray = NDArray[np.bool_]
@@ -228,11 +227,6 @@ def held_out_set(degradation: Degradation, task: Task, share: float, evaluation_
     assumed = () if task.noise_is_default else (task.noise,)
     purpose = ("held-out", str(task.kind), task.factor, height, width, mask, *assumed)
     return degradation.hold_out(share, generator(evaluation_seed, *purpose))
-
-
-def to_bytes(restored: FloatArray) -> Pixels:
-    """[0, 1] to 0..255, rounded half to even; values outside are clipped."""
-    return quantised(restored, 8)
 
 
 def held_out_error(degradation: Degradation, restored: FloatArray, held_out: Tensor) -> float:

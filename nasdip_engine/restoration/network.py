@@ -1,7 +1,7 @@
 """The network G_theta that a phenotype describes (paper, sec. 3.1 and fig. 2), as a torch module.
 
 E_1..E_N, then D_N..D_1, then a 1 x 1 head to three channels and a sigmoid. Sizes come from
-`genome.cost.stage_sizes`, so that what was priced is what is built.
+`genome.sizes.stage_sizes`, so that what was priced is what is built.
 
 Memory layout is plain NCHW: with channels_last torch 2.14 crashes on the CPU in the backward pass of some
 of these networks. Padding is zeros: reflection has no deterministic gradient on CUDA.
@@ -16,8 +16,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from nasdip_engine.genome.cost import Size, stage_sizes
 from nasdip_engine.genome.phenotype import Phenotype, Stage
+from nasdip_engine.genome.sizes import Size, stage_sizes
 from nasdip_engine.restoration.resample import bilinear
 
 __all__ = ["Network", "build"]

@@ -12,12 +12,13 @@ from torch.profiler import ProfilerActivity, profile
 from nasdip_engine.errors import InvalidPhenotype
 from nasdip_engine.evolution.search import refusal
 from nasdip_engine.evolution.settings import PRESETS, settings_for
-from nasdip_engine.genome.cost import MIN_SIDE, cost, multiply_adds_per_pixel, stage_sizes
+from nasdip_engine.genome.cost import cost, multiply_adds_per_pixel
 from nasdip_engine.genome.genome import MAX_UNITS, Genome, encode
 from nasdip_engine.genome.layout import layout
 from nasdip_engine.genome.memory import live_bytes, peak_bytes
 from nasdip_engine.genome.pace import seconds_an_iteration
 from nasdip_engine.genome.phenotype import Phenotype, Stage
+from nasdip_engine.genome.sizes import MIN_SIDE, stage_sizes
 from nasdip_engine.genome.starters import plain, starter_multiply_adds_per_pixel
 from nasdip_engine.numerics import use_one_thread
 from nasdip_engine.restoration.degradation import degradation_for, held_out_set

@@ -12,13 +12,13 @@ from PIL import Image
 from scipy import ndimage
 from torch.nn import functional
 
+from nasdip_engine.bit_depth import quantised
 from nasdip_engine.errors import MaskError, SettingsError
 from nasdip_engine.restoration.degradation import (
     Degradation,
     degradation_for,
     held_out_error,
     held_out_set,
-    to_bytes,
 )
 from nasdip_engine.restoration.hold_out import CAP, moved_copies, scattered
 from nasdip_engine.restoration.resample import bilinear, bilinear_matrix, downsampling_matrix, separable
@@ -104,7 +104,7 @@ def test_law_of_degradations(name: str) -> None:
     restored = generator(5, "restored").random((height, width, 3), dtype=np.float32)
     composed = degradation.compose(restored)
     assert composed.dtype == np.uint8 and composed.shape == (height, width, 3)
-    assert np.array_equal(composed[~degradation.exact], to_bytes(restored)[~degradation.exact])
+    assert np.array_equal(composed[~degradation.exact], quantised(restored, 8)[~degradation.exact])
     if degradation.exact.any():
         assert np.array_equal(composed[degradation.exact], noise_picture()[degradation.exact])
 
