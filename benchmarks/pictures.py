@@ -15,7 +15,16 @@ from skimage import data
 
 from nasdip_engine.seeding import generator
 
-__all__ = ["PHOTOGRAPHS", "Case", "astronaut_noise", "case", "chelsea_strokes", "coffee_small", "square"]
+__all__ = [
+    "PHOTOGRAPHS",
+    "Case",
+    "astronaut_noise",
+    "case",
+    "chelsea_strokes",
+    "coffee_small",
+    "square",
+    "strokes_mask",
+]
 
 PHOTOGRAPHS = ("astronaut", "chelsea", "coffee")
 
@@ -64,9 +73,8 @@ def chelsea_strokes(side: int = 256, strokes: int = 24) -> Case:
     return _strokes("chelsea", side, strokes)
 
 
-def _strokes(photograph: str, side: int, strokes: int) -> Case:
-    clean = _clean(photograph, side)
-    rng = generator(7, "benchmark strokes")
+def strokes_mask(side: int, strokes: int, rng: np.random.Generator) -> NDArray[np.bool_]:
+    """Bool (side, side), False under `strokes` thin strokes of 3 px."""
     mask = np.ones((side, side), dtype=bool)
     rows, columns = np.mgrid[:side, :side] + 0.5
     for _ in range(strokes):
@@ -77,6 +85,12 @@ def _strokes(photograph: str, side: int, strokes: int) -> Case:
         along = np.clip((rows - start[0]) * direction[0] + (columns - start[1]) * direction[1], 0, length)
         distance = np.hypot(rows - start[0] - along * direction[0], columns - start[1] - along * direction[1])
         mask &= distance > 1.5
+    return mask
+
+
+def _strokes(photograph: str, side: int, strokes: int) -> Case:
+    clean = _clean(photograph, side)
+    mask = strokes_mask(side, strokes, generator(7, "benchmark strokes"))
     observation = clean.copy()
     observation[~mask] = 128
     return Case(

@@ -1,0 +1,125 @@
+"""The pictures and degradations of the studies: a clean picture, what is observed of it, and what is asked.
+
+Six photographs that ship with scikit-image, so that anybody can repeat a study; two of them (chelsea's fur, gravel) are
+texture, where networks differ most. Each is the middle square, resampled to the study's side.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from skimage import data
+from skimage.color import gray2rgb
+
+from benchmarks import degrade
+from benchmarks.pictures import square, strokes_mask
+from nasdip_engine.seeding import generator
+from nasdip_engine.task import Task, TaskKind
+
+__all__ = ["DAMAGES", "PICTURES", "TEXTURED", "Problem", "clean_picture", "problem"]
+
+Pixels = NDArray[np.uint8]
+Mask = NDArray[np.bool_]
+
+
+def _motorcycle() -> Pixels:
+    left: Pixels = data.stereo_motorcycle()[0]
+    return left
+
+
+def _gravel() -> Pixels:
+    """A quarter of the picture: whole, its stones are smaller than the pixels of a study."""
+    return np.asarray(gray2rgb(data.gravel()[:256, :256]))
+
+
+PICTURES: Mapping[str, Callable[[], Pixels]] = MappingProxyType(
+    {
+        "astronaut": data.astronaut,
+        "chelsea": data.chelsea,
+        "coffee": data.coffee,
+        "rocket": data.rocket,
+        "motorcycle": _motorcycle,
+        "gravel": _gravel,
+    }
+)
+TEXTURED = frozenset({"chelsea", "gravel"})
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """clean: uint8 (H, W, 3); observed: the same, or smaller by the task's factor; mask: bool, True = known."""
+
+    clean: Pixels
+    observed: Pixels
+    mask: Mask | None
+    task: Task
+
+    @property
+    def among(self) -> Mask | None:
+        """The pixels that a restoration is judged on: the hole's, or all of them (None)."""
+        return None if self.mask is None else ~self.mask
+
+
+def clean_picture(picture: str, side: int) -> Pixels:
+    """uint8 (side, side, 3)."""
+    return square(PICTURES[picture](), side)
+
+
+def problem(picture: str, damage: str, side: int, seed: int = 0) -> Problem:
+    """One picture damaged in one of DAMAGES.  seed: of the noise and the hole, which differ from picture to picture."""
+    return DAMAGES[damage](clean_picture(picture, side), generator(seed, "study", damage, picture, side))
+
+
+_Damage = Callable[[Pixels, np.random.Generator], Problem]
+
+
+def _noisy(sigma: float) -> _Damage:
+    return lambda clean, rng: Problem(
+        clean, degrade.gaussian(clean, sigma, rng), None, Task(TaskKind.DENOISE)
+    )
+
+
+def _jpeg(clean: Pixels, _: np.random.Generator) -> Problem:
+    return Problem(clean, degrade.jpeg(clean, 10), None, Task(TaskKind.DENOISE))
+
+
+def _camera(clean: Pixels, rng: np.random.Generator) -> Problem:
+    return Problem(clean, degrade.camera(clean, 60, 4, 85, rng), None, Task(TaskKind.DENOISE))
+
+
+def _holed(hole: Callable[[int, int, np.random.Generator], Mask]) -> _Damage:
+    def damage(clean: Pixels, rng: np.random.Generator) -> Problem:
+        mask = hole(*clean.shape[:2], rng)
+        observed = np.where(mask[..., None], clean, np.uint8(128))
+        return Problem(clean, observed, mask, Task(TaskKind.INPAINT))
+
+    return damage
+
+
+def _reduced(factor: int) -> _Damage:
+    def damage(clean: Pixels, _: np.random.Generator) -> Problem:
+        height, width = (side // factor for side in clean.shape[:2])
+        small = np.asarray(Image.fromarray(clean).resize((width, height), Image.Resampling.BICUBIC))
+        return Problem(clean, small, None, Task(TaskKind.UPSCALE, factor))
+
+    return damage
+
+
+DAMAGES: Mapping[str, _Damage] = MappingProxyType(
+    {
+        "sigma 15": _noisy(15),
+        "sigma 25": _noisy(25),
+        "sigma 50": _noisy(50),
+        "JPEG 10": _jpeg,
+        "camera": _camera,
+        "strokes": _holed(lambda height, _, rng: strokes_mask(height, 24, rng)),
+        "scattered 50 %": _holed(lambda height, width, rng: degrade.scattered_hole(height, width, 0.5, rng)),
+        "large hole": _holed(lambda height, width, rng: degrade.large_hole(height, width, 0.025, rng)),
+        "4x": _reduced(4),
+    }
+)
