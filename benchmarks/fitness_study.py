@@ -1,0 +1,349 @@
+"""What tells a good network without the clean picture? One training for every score that could.
+
+    nice python -m benchmarks.fitness_study [--genomes 30] [--shard 0/2] [--minutes M] [--rows docs/results/fitness-study]
+    python -m benchmarks.fitness_tables
+
+Six photographs x nine degradations x random genomes under the preview's cost cap, 96 px (4x: 128 px, so that LPIPS can be
+taken of the small picture), 300 iterations at learning rate 0.01, squared error, averaged output. Each training keeps every
+kind of held-out observations out of the loss at once, so that one fit serves every question; where noise is correlated, and
+for sigma 25 beside it, blocks of 8 x 8 get a training of their own (arm "blocks"), since so much held out would change the fit.
+
+One row a training: every score at the stop (least held-out error of the arm's first set) and at the end, curves by iteration,
+and the truth against the clean picture, which nothing sees. Rows are ordered genome by genome, so that any prefix is balanced,
+and appended to ROWS-SHARD.jsonl; a row that stands in any of ROWS*.jsonl is not computed again. The rows are the study's own
+store, not the evaluation store: the latter forgets everything with each mended line of the engine, and an evaluation holds one
+set out, not several. With --keep DIR the averaged outputs stay there too, so that a score that is thought of later costs no
+training. About 10 s of one core a row, some five core-hours in all.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from benchmarks.blind_scores import (
+    OutputVariance,
+    copies_of_hole,
+    lpips_around,
+    patch_distance,
+    seam_jump,
+    strip_distance,
+)
+from benchmarks.phenotypes import drawn
+from benchmarks.study_pictures import DAMAGES, PICTURES, Problem, problem
+from nasdip_engine.bit_depth import in_unit_range
+from nasdip_engine.errors import DivergedError
+from nasdip_engine.evolution.settings import default_cost_cap
+from nasdip_engine.genome.cost import cost
+from nasdip_engine.genome.genome import Genome
+from nasdip_engine.numerics import use_one_thread
+from nasdip_engine.restoration.degradation import Degradation, degradation_for
+from nasdip_engine.restoration.fit import CHECK_EVERY, FitSettings, Step, fit, noise_input
+from nasdip_engine.restoration.fitness import held_out_psnr
+from nasdip_engine.restoration.hold_out import blocks, moved_copies, scattered
+from nasdip_engine.restoration.metrics import psnr, ssim
+from nasdip_engine.restoration.network import build
+from nasdip_engine.restoration.perceptual import lpips, observed_distance
+from nasdip_engine.seeding import generator
+from nasdip_engine.task import Task, TaskKind
+from nasdip_engine.version import VERSION
+
+__all__ = ["cells", "read_rows"]
+
+_ITERATIONS, _LEARNING_RATE, _CHANNELS, _DECAY = 300, 0.01, 32, 0.99
+_SHARE = 0.05
+_COPIES = 8
+_UNTRAINED = 4  # outputs that the strip distance is the mean of
+_WITH_BLOCKS = ("sigma 25", "JPEG 10", "camera")
+_NOT_A_NUMBER = "diverged"
+
+Floats = NDArray[np.float32]
+Mask = NDArray[np.bool_]
+
+
+def side_of(damage: str) -> int:
+    """Pixels a side of the restored picture."""
+    return 128 if damage == "4x" else 96
+
+
+def cells() -> list[tuple[str, str, str]]:
+    """(picture, damage, arm) of every training of one genome."""
+    arms = [(damage, "pixels") for damage in DAMAGES] + [(damage, "blocks") for damage in _WITH_BLOCKS]
+    return [(picture, damage, arm) for damage, arm in arms for picture in PICTURES]
+
+
+class _Tapped(nn.Module):
+    """The network, with a view of its raw outputs."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network, self.variance = network, OutputVariance()
+
+    def forward(self, z: Tensor) -> Tensor:
+        output: Tensor = self.network(z)
+        self.variance.add(output.detach()[0].permute(1, 2, 0).numpy().copy())
+        return output
+
+
+@dataclass
+class _Watch:
+    """The averaged output at every look."""
+
+    outputs: dict[int, Floats] = field(default_factory=dict)
+    loss: float = math.nan
+
+    def look(self, step: Step) -> None:
+        self.loss = step.loss
+        if step.iteration % CHECK_EVERY == 0:
+            self.outputs[step.iteration] = step.average().copy()
+
+
+def _tensor(picture: Floats) -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(picture.transpose(2, 0, 1))[None])
+
+
+def _held_out(asked: Problem, damage: str, arm: str, degradation: Degradation) -> dict[str, Mask]:
+    """Disjoint sets by name, the one that stops the fit first; the same for every genome."""
+    known = degradation.known.numpy()
+
+    def rng(name: str) -> np.random.Generator:
+        return generator(0, "fitness study", name, damage)
+
+    if arm == "blocks":
+        return {"blocks": blocks(known, _SHARE, rng("blocks"))}
+    if damage == "strokes":
+        copies = moved_copies(known, _SHARE, rng("copies"))
+        return {"copies": copies, "pixels": scattered(known & ~copies, _SHARE / 2, rng("pixels"))}
+    if damage == "large hole":
+        each = copies_of_hole(known, in_unit_range(asked.observed), _COPIES, rng("copies"))
+        sets = {f"copy {number}": copy for number, copy in enumerate(each, 1)}
+        away = known & ~np.logical_or.reduce(each)
+        return {"pixels": scattered(away, _SHARE / 2, rng("pixels")), **sets}
+    return {"pixels": scattered(known, _SHARE, rng("pixels"))}
+
+
+def _fitted(
+    genome: Genome, degradation: Degradation, held: Mask, *, name: str
+) -> tuple[_Watch, OutputVariance]:
+    phenotype = genome.phenotype()
+    height, width = degradation.output_size
+    network = _Tapped(build(phenotype, height, width, _CHANNELS, generator(0, "weights", phenotype.digest)))
+    watch = _Watch()
+    fit(
+        network,
+        noise_input(_CHANNELS, height, width, generator(0, "input", _CHANNELS, height, width)),
+        degradation,
+        torch.from_numpy(held),
+        FitSettings(_ITERATIONS, _LEARNING_RATE, "squared", _DECAY, to_the_end=True),
+        jitter_rng=generator(0, name),
+        report=watch.look,
+    )
+    return watch, network.variance
+
+
+@dataclass(frozen=True, eq=False)
+class _Trained:
+    """One training with what is needed to score it."""
+
+    asked: Problem
+    degradation: Degradation
+    sets: Mapping[str, Mask]
+    watch: _Watch
+    variance: OutputVariance
+
+    @property
+    def hidden(self) -> Mask:
+        return np.logical_or.reduce(list(self.sets.values()))
+
+    def error(self, output: Floats, among: Mask) -> float:
+        return held_out_psnr(self.degradation.error(_tensor(output), torch.from_numpy(among)))
+
+    def curve(self, name: str) -> dict[int, float]:
+        return {place: self.error(output, self.sets[name]) for place, output in self.watch.outputs.items()}
+
+    def true(self, output: Floats) -> float:
+        return psnr(self.degradation.compose(output), self.asked.clean, self.asked.among)
+
+
+def _scores(trained: _Trained, output: Floats) -> dict[str, Any]:
+    """Every score of one output."""
+    degradation, asked = trained.degradation, trained.asked
+    fitted = degradation.known.numpy() & ~trained.hidden
+    found: dict[str, Any] = {
+        "fitted": trained.error(output, fitted),
+        "lpips observed": observed_distance(degradation, output),
+        "held out": {name: trained.error(output, among) for name, among in trained.sets.items()},
+    }
+    seen = np.clip(degradation.observe(_tensor(output))[0].permute(1, 2, 0).numpy(), 0, 1)
+    observed = in_unit_range(asked.observed)
+    known = degradation.known.numpy()[..., None]
+    mixed = np.where(trained.hidden[..., None], seen, observed) * known
+    found["lpips held out"] = lpips(np.ascontiguousarray(mixed), np.ascontiguousarray(observed * known))
+    if asked.mask is not None:
+        filled = in_unit_range(degradation.compose(output))
+        found["seam"] = seam_jump(filled, ~asked.mask)
+        if asked.mask.mean() > 0.6:  # where missing pixels are everywhere no known patch is whole
+            found["patches"] = patch_distance(filled, ~asked.mask)
+        found["lpips copies"] = {
+            name: lpips_around(output, observed, among)
+            for name, among in trained.sets.items()
+            if name.startswith("copy ")
+        }
+    return found
+
+
+def _truth(trained: _Trained, output: Floats) -> dict[str, float]:
+    picture = trained.degradation.compose(output)
+    clean = trained.asked.clean
+    return {"psnr": trained.true(output), "ssim": ssim(picture, clean), "lpips": lpips(picture, clean)}
+
+
+def _strip(genome: Genome, degradation: Degradation, observed: Floats) -> float:
+    """The training-free score, of as many untrained networks."""
+    height, width = degradation.output_size
+    phenotype, outputs = genome.phenotype(), []
+    for number in range(_UNTRAINED):
+        network = build(phenotype, height, width, _CHANNELS, generator(number, "weights", phenotype.digest))
+        z = noise_input(_CHANNELS, height, width, generator(number, "input", _CHANNELS, height, width))
+        with torch.no_grad():
+            seen = degradation.observe(network(z)) * degradation.known
+        outputs.append(seen[0].permute(1, 2, 0).numpy())
+    return strip_distance(outputs, observed * degradation.known.numpy()[..., None])
+
+
+def _reduced_resolution(genome: Genome, asked: Problem) -> float:
+    """The small picture reduced once more by the same factor, enlarged by the network, and compared with itself."""
+    from PIL import Image
+
+    height, width = (side // asked.task.factor for side in asked.observed.shape[:2])
+    smaller = np.asarray(Image.fromarray(asked.observed).resize((width, height), Image.Resampling.BICUBIC))
+    degradation = degradation_for(asked.task, smaller, None)
+    nothing = np.zeros(degradation.known.shape, dtype=np.bool_)
+    watch, _ = _fitted(genome, degradation, nothing, name="reduced")
+    return psnr(degradation.compose(watch.outputs[_ITERATIONS]), asked.observed)
+
+
+def _consistency(genome: Genome, trained: _Trained, output: Floats) -> float:
+    """Half of the fill hidden again and filled anew by the same genome: PSNR between the two fills.
+
+    Re-in-painting self-consistency (arXiv 2405.16263) with one mask: the half of the hole left or right of its middle.
+    """
+    assert trained.asked.mask is not None
+    hole = ~trained.asked.mask
+    columns = np.flatnonzero(hole.any(axis=0))
+    half = hole & (np.arange(hole.shape[1]) > (columns[0] + columns[-1]) / 2)
+    once = trained.degradation.compose(output)
+    again = degradation_for(Task(TaskKind.INPAINT), once, ~half)
+    watch, _ = _fitted(genome, again, np.zeros_like(hole), name="consistency")
+    return psnr(again.compose(watch.outputs[_ITERATIONS]), once, half)
+
+
+def row(
+    picture: str, damage: str, arm: str, number: int, genome: Genome, keep: Path | None
+) -> dict[str, Any]:
+    """One training and all that it says."""
+    began = time.process_time()
+    asked = problem(picture, damage, side_of(damage))
+    degradation = degradation_for(asked.task, asked.observed, asked.mask)
+    price = cost(genome.phenotype(), *degradation.output_size, _CHANNELS)
+    told: dict[str, Any] = {
+        "picture": picture, "damage": damage, "arm": arm, "genome": number, "text": genome.text,
+        "parameters": price.parameters, "multiply_adds": price.multiply_adds, "version": VERSION,
+    }  # fmt: skip
+    sets = _held_out(asked, damage, arm, degradation)
+    try:
+        watch, variance = _fitted(
+            genome, degradation, np.logical_or.reduce(list(sets.values())), name="jitter"
+        )
+    except DivergedError as problem_:
+        return told | {"reason": f"{_NOT_A_NUMBER}: {problem_}", "core_seconds": time.process_time() - began}
+    trained = _Trained(asked, degradation, sets, watch, variance)
+    curves = {name: trained.curve(name) for name in sets if not name.startswith("copy ")}
+    first = next(iter(curves))
+    stop = max(curves[first], key=lambda place: curves[first][place])
+    true = {place: trained.true(output) for place, output in watch.outputs.items()}
+    at_stop, at_end = watch.outputs[stop], watch.outputs[_ITERATIONS]
+    still = variance.least
+    told |= {
+        "reason": None, "stop": stop, "at_stop": _scores(trained, at_stop), "at_end": _scores(trained, at_end),
+        "truth": _truth(trained, at_stop), "truth_end": true[_ITERATIONS], "truth_peak": max(true.values()),
+        "variance": {"iteration": still[0], "value": still[1]}, "loss": watch.loss,
+        "curves": {name: list(curve.values()) for name, curve in curves.items()}, "true": list(true.values()),
+        "strip": _strip(genome, degradation, in_unit_range(asked.observed)),
+    }  # fmt: skip
+    if damage == "4x":
+        told["reduced"] = _reduced_resolution(genome, asked)
+    if damage == "large hole":
+        told["consistency"] = _consistency(genome, trained, at_stop)
+    if keep is not None:
+        keep.mkdir(parents=True, exist_ok=True)
+        name = f"{picture}-{damage}-{arm}-{number}".replace(" ", "_").replace("%", "")
+        np.savez_compressed(keep / name, stop=at_stop.astype(np.float16), end=at_end.astype(np.float16))
+    return told | {"core_seconds": round(time.process_time() - began, 2)}
+
+
+def read_rows(prefix: Path) -> list[dict[str, Any]]:
+    """All rows of ROWS*.jsonl, each training once."""
+    found: dict[tuple[str, str, str, int], dict[str, Any]] = {}
+    for path in sorted(prefix.parent.glob(f"{prefix.name}*.jsonl")):
+        for line in path.read_text(encoding="utf-8").splitlines():
+            one = json.loads(line)
+            found.setdefault((one["picture"], one["damage"], one["arm"], one["genome"]), one)
+    return list(found.values())
+
+
+def _rounded(value: Any) -> Any:
+    """Five significant digits: a row is a measurement, and the file stays small."""
+    if isinstance(value, float):
+        return float(f"{value:.5g}") if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {name: _rounded(part) for name, part in value.items()}
+    return [_rounded(part) for part in value] if isinstance(value, list) else value
+
+
+def _wanted(genomes: int, shard: str) -> Iterator[tuple[str, str, str, int]]:
+    number, of = (int(part) for part in shard.split("/"))
+    every = [(*cell, genome) for genome in range(genomes) for cell in cells()]
+    return (one for place, one in enumerate(every) if place % of == number)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--genomes", type=int, default=30)
+    parser.add_argument("--shard", default="0/1", help="which part of how many, for several processes")
+    parser.add_argument(
+        "--minutes", type=float, default=math.inf, help="wall time after which no row is begun"
+    )
+    parser.add_argument("--rows", type=Path, default=Path("docs/results/fitness-study"))
+    parser.add_argument("--keep", type=Path, help="folder for the averaged outputs")
+    arguments = parser.parse_args()
+    use_one_thread()
+    cap = default_cost_cap("preview", 5, 128, _CHANNELS)
+    genomes = drawn(arguments.genomes, "fitness study", cap)
+    done = {(one["picture"], one["damage"], one["arm"], one["genome"]) for one in read_rows(arguments.rows)}
+    path = arguments.rows.with_name(f"{arguments.rows.name}-{arguments.shard.partition('/')[0]}.jsonl")
+    began = time.monotonic()
+    for which in _wanted(arguments.genomes, arguments.shard):
+        if which in done:
+            continue
+        if time.monotonic() - began > 60 * arguments.minutes:
+            break
+        told = row(*which, genomes[which[3]], arguments.keep)
+        with path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(_rounded(told)) + "\n")
+        print(f"{', '.join(map(str, which))}: {told['core_seconds']:.1f} s", flush=True)
+
+
+if __name__ == "__main__":
+    main()
