@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
 import subprocess
 import sys
 import warnings
@@ -14,6 +15,7 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 from skimage import data
 from skimage.filters import gaussian
 
@@ -70,6 +72,18 @@ def test_the_distance_is_that_of_the_package_lpips(size: tuple[int, int]) -> Non
             theirs = float(module(first, second, normalize=True))
         assert lpips(clean, other) == pytest.approx(theirs, abs=1e-6)
         assert theirs > 0.01
+
+
+@pytest.mark.skipif(
+    not os.environ.get("LPIPS_EXAMPLES"),
+    reason="the example pictures of the LPIPS project are in no package: name a folder that holds its imgs/ex_*.png "
+    "in LPIPS_EXAMPLES",
+)
+@pytest.mark.parametrize(("other", "documented"), [("ex_p0", 0.722), ("ex_p1", 0.138)])
+def test_the_published_example_pairs_have_their_documented_distance(other: str, documented: float) -> None:
+    folder = Path(os.environ["LPIPS_EXAMPLES"])
+    pictures = [np.asarray(Image.open(folder / f"{name}.png").convert("RGB")) for name in ("ex_ref", other)]
+    assert lpips(*pictures) == pytest.approx(documented, abs=5e-4)
 
 
 def test_the_features_are_torchvisions_trained_ones_in_its_order() -> None:
