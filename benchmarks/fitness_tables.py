@@ -1,0 +1,238 @@
+"""The fitness study's rows as tables and one plot: which blind score ranks networks as the truth does, and what it costs.
+
+    python -m benchmarks.fitness_tables [--rows docs/results/fitness-study] [--out docs/results/fitness-study.md]
+
+For each picture and degradation over its networks: Spearman's rank correlation of a score with the true PSNR, SSIM and LPIPS
+(negated, so that more is better), and the regret, dB between the best network and the one that the score picks. Then mean and
+95 % interval (Student's t) over the pictures. Networks that diverged are left out, since every score refuses them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+from benchmarks.fitness_study import read_rows
+from benchmarks.study_pictures import DAMAGES, PICTURES
+
+__all__ = ["judged", "scores_of", "table"]
+
+Row = Mapping[str, Any]
+Values = NDArray[np.float64]
+_FEWEST = 4  # networks under which a correlation says nothing
+_CONTROL = "parameters (control)"
+_DEFAULTS = {"strokes": "held out: copies", "large hole": "held out: 8 copies, rank"}
+
+
+def _each(rows: Sequence[Row], value: Callable[[Row], float]) -> Values:
+    return np.array([value(row) for row in rows], dtype=np.float64)
+
+
+def _mean_rank(parts: Sequence[Values]) -> Values:
+    """Mean of ranks, more is better."""
+    return np.mean([stats.rankdata(part) for part in parts], axis=0)
+
+
+def scores_of(damage: str, rows: Sequence[Row], in_blocks: Mapping[int, Row]) -> dict[str, Values]:
+    """Every score of some networks on one picture by name, more is better.
+
+    rows: of the arm "pixels".  in_blocks: of the arm "blocks" by genome, none where that arm is not there for all.
+    """
+    found = {
+        "training loss, at the end": _each(rows, lambda row: row["at_end"]["fitted"]),
+        "LPIPS observed, at the end (paper)": -_each(rows, lambda row: row["at_end"]["lpips observed"]),
+        "LPIPS observed, at the stop": -_each(rows, lambda row: row["at_stop"]["lpips observed"]),
+        "held out: LPIPS": -_each(rows, lambda row: row["at_stop"]["lpips held out"]),
+        "held out: pixels": _each(rows, lambda row: max(row["curves"]["pixels"])),
+        "ES-WMV's variance": -_each(rows, lambda row: row["variance"]["value"]),
+        "ISNAS-DIP's strip": -_each(rows, lambda row: row["strip"]),
+        _CONTROL: _each(rows, lambda row: row["parameters"]),
+    }
+    if rows and all(row["genome"] in in_blocks for row in rows):
+        found["held out: 8x8 blocks"] = _each(
+            rows, lambda row: in_blocks[row["genome"]]["at_stop"]["held out"]["blocks"]
+        )
+    if damage == "strokes":
+        found["held out: copies"] = _each(rows, lambda row: row["at_stop"]["held out"]["copies"])
+        found["mixture: copies, LPIPS"] = _mean_rank([found["held out: copies"], found["held out: LPIPS"]])
+    elif damage == "large hole":
+        found |= _hole_scores(rows)
+    else:
+        found["mixture: pixels, LPIPS"] = _mean_rank([found["held out: pixels"], found["held out: LPIPS"]])
+    if damage == "4x":
+        found["reduced resolution"] = _each(rows, lambda row: row["reduced"])
+        loss = found["training loss, at the end"]
+        found["mixture: loss, reduced"] = _mean_rank([loss, found["reduced resolution"]])
+        found["mixture: loss, pixels"] = _mean_rank([loss, found["held out: pixels"]])
+    return found
+
+
+def _hole_scores(rows: Sequence[Row]) -> dict[str, Values]:
+    names = sorted(rows[0]["at_stop"]["lpips copies"]) if rows else []
+    errors = [_each(rows, lambda row, name=name: row["at_stop"]["held out"][name]) for name in names]
+    distances = [-_each(rows, lambda row, name=name: row["at_stop"]["lpips copies"][name]) for name in names]
+    squared = np.mean([10 ** (-error / 10) for error in errors], axis=0)
+    found = {
+        f"held out: {count} cop{'y' if count == 1 else 'ies'}, rank": _mean_rank(errors[:count])
+        for count in (1, 4, len(names))
+    }
+    found["held out: 8 copies, mean error"] = -squared
+    found["held out: 8 copies, LPIPS rank"] = _mean_rank(distances)
+    found["seam"] = -_each(rows, lambda row: row["at_stop"]["seam"])
+    found["patch coherence"] = -_each(rows, lambda row: row["at_stop"]["patches"])
+    found["self-consistency"] = _each(rows, lambda row: row["consistency"])
+    copies = _mean_rank(errors)
+    found["mixture: copies, their LPIPS"] = _mean_rank([*errors, *distances])
+    found["mixture: copies, LPIPS, seam, patches"] = _mean_rank(
+        [copies, _mean_rank(distances), found["seam"], found["patch coherence"]]
+    )
+    return found
+
+
+def judged(score: Values, rows: Sequence[Row]) -> dict[str, float]:
+    """Spearman with each truth, and the regret in dB.  nan where the score is constant."""
+    truth = {
+        "psnr": _each(rows, lambda row: row["truth"]["psnr"]),
+        "ssim": _each(rows, lambda row: row["truth"]["ssim"]),
+        "lpips": -_each(rows, lambda row: row["truth"]["lpips"]),
+    }
+    constant = bool(np.all(score == score[0]))
+    found = {
+        name: float("nan") if constant else float(stats.spearmanr(score, values).statistic)
+        for name, values in truth.items()
+    }
+    return found | {"regret": float(truth["psnr"].max() - truth["psnr"][int(np.argmax(score))])}
+
+
+def _by_picture(rows: Sequence[Row]) -> dict[str, dict[str, dict[str, dict[str, float]]]]:
+    """damage -> score -> picture -> figures."""
+    cells: dict[tuple[str, str, str], list[Row]] = defaultdict(list)
+    for row in rows:
+        if row["reason"] is None:
+            cells[row["picture"], row["damage"], row["arm"]].append(row)
+    found: dict[str, dict[str, dict[str, dict[str, float]]]] = defaultdict(lambda: defaultdict(dict))
+    for picture in PICTURES:
+        for damage in DAMAGES:
+            mine = sorted(cells[picture, damage, "pixels"], key=lambda row: row["genome"])
+            in_blocks = {row["genome"]: row for row in cells[picture, damage, "blocks"]}
+            if len(mine) < _FEWEST:
+                continue
+            for name, score in scores_of(damage, mine, in_blocks).items():
+                found[damage][name][picture] = judged(score, mine)
+    return found
+
+
+def _interval(values: Sequence[float]) -> str:
+    sound = [value for value in values if not np.isnan(value)]
+    if len(sound) < 2:
+        return "-"
+    half = stats.t.ppf(0.975, len(sound) - 1) * statistics.stdev(sound) / len(sound) ** 0.5
+    return f"{statistics.fmean(sound):.2f} ± {half:.2f}"
+
+
+_HEADER = "| score | Spearman with PSNR | with SSIM | with LPIPS | regret, dB | worst regret |\n|---|---|---|---|---|---|"
+
+
+def table(rows: Sequence[Row]) -> str:
+    """Markdown: for each degradation the scores, best regret first, then picture by picture."""
+    found = _by_picture(rows)
+    lines = []
+    for damage, by_score in found.items():
+        counted = [
+            len(
+                [
+                    1
+                    for row in rows
+                    if (row["picture"], row["damage"], row["arm"], row["reason"])
+                    == (picture, damage, "pixels", None)
+                ]
+            )
+            for picture in PICTURES
+        ]
+        lines += [
+            "",
+            f"## {damage}",
+            "",
+            f"{min(counted)} to {max(counted)} networks a picture.",
+            "",
+            _HEADER,
+        ]
+        mean = {
+            name: statistics.fmean(one["regret"] for one in pictures.values())
+            for name, pictures in by_score.items()
+        }
+        for name in sorted(by_score, key=mean.__getitem__):
+            each = list(by_score[name].values())
+            figures = [_interval([one[kind] for one in each]) for kind in ("psnr", "ssim", "lpips", "regret")]
+            lines.append(f"| {name} | {' | '.join(figures)} | {max(one['regret'] for one in each):.2f} |")
+    lines += [
+        "",
+        "## Picture by picture",
+        "",
+        "Spearman with the true PSNR, and regret in dB, of the score that is the default now.",
+        "",
+    ]
+    lines += ["| degradation | score | " + " | ".join(PICTURES) + " |", "|---" * (2 + len(PICTURES)) + "|"]
+    for damage, by_score in found.items():
+        name = _DEFAULTS.get(damage, "held out: pixels")
+        told = [by_score[name].get(picture) for picture in PICTURES]
+        cells = [f"{one['psnr']:.2f}, {one['regret']:.2f}" if one else "-" for one in told]
+        lines.append(f"| {damage} | {name} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def plot(rows: Sequence[Row], path: Path) -> None:
+    """Mean Spearman with the true PSNR of every score, by degradation: SVG."""
+    from matplotlib.figure import Figure
+
+    found = _by_picture(rows)
+    names = sorted({name for by_score in found.values() for name in by_score})
+    values = np.full((len(names), len(found)), np.nan)
+    for column, by_score in enumerate(found.values()):
+        for name, pictures in by_score.items():
+            sound = [one["psnr"] for one in pictures.values() if not np.isnan(one["psnr"])]
+            values[names.index(name), column] = statistics.fmean(sound) if sound else np.nan
+    order = np.argsort(-np.nan_to_num(np.nanmean(values, axis=1)))
+    figure = Figure(figsize=(9, 0.36 * len(names) + 1.6), layout="constrained")
+    axes = figure.add_subplot()
+    image = axes.imshow(values[order], vmin=-1, vmax=1, cmap="RdYlGn", aspect="auto")
+    axes.set_xticks(range(len(found)), list(found), rotation=30, ha="right")
+    axes.set_yticks(range(len(names)), [names[place] for place in order])
+    for place, line in enumerate(values[order]):
+        for column, value in enumerate(line):
+            if not np.isnan(value):
+                axes.text(column, place, f"{value:.2f}", ha="center", va="center", fontsize=7)
+    figure.colorbar(image, label="Spearman with the true PSNR, mean over the pictures")
+    figure.savefig(path, metadata={"Date": None})
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rows", type=Path, default=Path("docs/results/fitness-study"))
+    parser.add_argument("--out", type=Path, default=Path("docs/results/fitness-study.md"))
+    arguments = parser.parse_args()
+    rows = read_rows(arguments.rows)
+    spent = sum(row["core_seconds"] for row in rows) / 3600
+    lost = sum(row["reason"] is not None for row in rows)
+    head = (
+        "# Which blind score knows a good network?\n\n    nice python -m benchmarks.fitness_study\n"
+        f"    python -m benchmarks.fitness_tables\n\n{len(rows)} trainings, {lost} of which diverged, in {spent:.1f} "
+        "core-hours. Mean ± half of the 95 % interval over the pictures; regret is the dB between the best network and "
+        "the one that the score picks.\n\n"
+        f"![Spearman by score and degradation]({arguments.out.with_suffix('.svg').name})\n"
+    )
+    arguments.out.write_text(head + table(rows) + "\n", encoding="utf-8")
+    plot(rows, arguments.out.with_suffix(".svg"))
+    print(table(rows))
+
+
+if __name__ == "__main__":
+    main()
