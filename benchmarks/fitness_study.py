@@ -65,6 +65,7 @@ _ITERATIONS, _LEARNING_RATE, _CHANNELS, _DECAY = 300, 0.01, 32, 0.99
 _SHARE = 0.05
 _COPIES = 8
 _UNTRAINED = 4  # outputs that the strip distance is the mean of
+_DAMAGES = tuple(damage for damage in DAMAGES if damage != "2x")
 _WITH_BLOCKS = ("sigma 25", "JPEG 10", "camera")
 _NOT_A_NUMBER = "diverged"
 
@@ -79,7 +80,7 @@ def side_of(damage: str) -> int:
 
 def cells() -> list[tuple[str, str, str]]:
     """(picture, damage, arm) of every training of one genome."""
-    arms = [(damage, "pixels") for damage in DAMAGES] + [(damage, "blocks") for damage in _WITH_BLOCKS]
+    arms = [(damage, "pixels") for damage in _DAMAGES] + [(damage, "blocks") for damage in _WITH_BLOCKS]
     return [(picture, damage, arm) for damage, arm in arms for picture in PICTURES]
 
 

@@ -120,6 +120,7 @@ DAMAGES: Mapping[str, _Damage] = MappingProxyType(
         "strokes": _holed(lambda height, _, rng: strokes_mask(height, 24, rng)),
         "scattered 50 %": _holed(lambda height, width, rng: degrade.scattered_hole(height, width, 0.5, rng)),
         "large hole": _holed(lambda height, width, rng: degrade.large_hole(height, width, 0.025, rng)),
+        "2x": _reduced(2),
         "4x": _reduced(4),
     }
 )

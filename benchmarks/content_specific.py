@@ -1,0 +1,96 @@
+"""Is the best network another one for each picture? From the rows of the fitness study, nothing is trained.
+
+    python -m benchmarks.content_specific [--rows docs/results/fitness-study] [--out docs/results/content-specific.md]
+
+The study trains the same networks on every picture. If the paper is right that the best architecture follows the content, the
+order of networks by true PSNR differs between pictures, and the best network of one picture costs something on another.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from itertools import combinations, permutations
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy import stats
+
+from benchmarks.fitness_study import read_rows
+from benchmarks.study_pictures import DAMAGES
+
+__all__ = ["agreement"]
+
+_FEWEST = 4
+Scores = Mapping[int, float]
+
+
+def agreement(by_picture: Mapping[str, Scores]) -> dict[str, float]:
+    """Between pictures, over the networks that both have.  by_picture: true PSNR in dB of each network by number.
+
+    spearman: mean over the pairs of pictures.  transfer: mean over ordered pairs of what the best network of one picture
+    loses on the other, dB.  mean_network: what the mean network loses there, for scale.
+    Raises ValueError where no two pictures have enough networks in common.
+    """
+    correlations, losses, means = [], [], []
+    for first, second in combinations(by_picture, 2):
+        common = sorted(set(by_picture[first]) & set(by_picture[second]))
+        if len(common) < _FEWEST:
+            continue
+        one, other = (np.array([by_picture[name][number] for number in common]) for name in (first, second))
+        correlations.append(float(stats.spearmanr(one, other).statistic))
+        for chosen, judged in permutations((one, other)):
+            losses.append(float(judged.max() - judged[int(np.argmax(chosen))]))
+            means.append(float(judged.max() - judged.mean()))
+    if not correlations:
+        raise ValueError(f"no two pictures have {_FEWEST} networks in common")
+    return {
+        "spearman": statistics.fmean(correlations),
+        "transfer": statistics.fmean(losses),
+        "mean_network": statistics.fmean(means),
+        "pairs": len(correlations),
+    }
+
+
+def table(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Markdown, one line a degradation."""
+    found: dict[str, dict[str, dict[int, float]]] = defaultdict(lambda: defaultdict(dict))
+    for row in rows:
+        if row["arm"] == "pixels" and row["reason"] is None:
+            found[row["damage"]][row["picture"]][row["genome"]] = row["truth"]["psnr"]
+    lines = [
+        "| degradation | pairs of pictures | Spearman between pictures | best network of another picture loses, dB "
+        "| the mean network loses, dB |",
+        "|---|---|---|---|---|",
+    ]
+    for damage in DAMAGES:
+        if damage not in found:
+            continue
+        try:
+            told = agreement(found[damage])
+        except ValueError:
+            continue
+        lines.append(
+            f"| {damage} | {told['pairs']:.0f} | {told['spearman']:.2f} | {told['transfer']:.2f} | {told['mean_network']:.2f} |"
+        )
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rows", type=Path, default=Path("docs/results/fitness-study"))
+    parser.add_argument("--out", type=Path, default=Path("docs/results/content-specific.md"))
+    arguments = parser.parse_args()
+    text = table(read_rows(arguments.rows))
+    heading = (
+        "# Is the best network another one for each picture?\n\n    python -m benchmarks.content_specific\n\n"
+    )
+    arguments.out.write_text(heading + text + "\n", encoding="utf-8")
+    print(text)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,42 @@
+"""The pure parts of the studies: what is compared, and how tables are made of rows."""
+
+from __future__ import annotations
+
+import pytest
+
+from benchmarks.content_specific import agreement
+from benchmarks.search_cost import reached, table
+
+
+def test_pictures_that_agree_lose_nothing_and_those_that_do_not_lose_the_spread() -> None:
+    rising = {number: 20.0 + number for number in range(5)}
+    falling = {number: 24.0 - number for number in range(5)}
+    same = agreement({"one": rising, "other": rising})
+    assert (same["spearman"], same["transfer"]) == pytest.approx((1, 0))
+    opposed = agreement({"one": rising, "other": falling})
+    assert (opposed["spearman"], opposed["transfer"], opposed["mean_network"]) == pytest.approx((-1, 4, 2))
+    with pytest.raises(ValueError, match="in common"):
+        agreement({"one": {1: 20.0}, "other": rising})
+
+
+def _search(arm: str, *steps: tuple[int, float]) -> dict[str, object]:
+    told = [
+        {
+            "iterations_x_pixels": cost * 10**6,
+            "multiply_adds": cost * 10**12,
+            "trainings": cost,
+            "held_out": db,
+            "true": db,
+        }
+        for cost, db in steps
+    ]
+    return {"damage": "sigma 25", "seed": 0, "arm": arm, "steps": told, "rungs": []}
+
+
+def test_the_cost_of_reaching_is_that_of_the_first_generation_that_did() -> None:
+    ours = _search("ours", (2, 20.0), (4, 21.5), (6, 22.0))
+    assert reached(ours["steps"], 21.0, "multiply_adds") == 4 * 10**12
+    assert reached(ours["steps"], 23.0, "multiply_adds") is None
+    told = table([ours, _search("paper", (40, 21.0))])
+    assert "| sigma 25 | 0 | ours | 6 | 6 | 6.00 | 22.00 | 22.00 | 1/10.0, 1/10.0 |" in told
+    assert "never" in table([_search("ours", (2, 20.0)), _search("paper", (40, 21.0))])
