@@ -62,8 +62,10 @@ def table(rows: Sequence[Mapping[str, Any]]) -> str:
         if row["arm"] == "pixels" and row["reason"] is None:
             found[row["damage"]][row["picture"]][row["genome"]] = row["truth"]["psnr"]
     lines = [
-        "| degradation | pairs of pictures | Spearman between pictures | best network of another picture loses, dB "
-        "| the mean network loses, dB |",
+        (
+            "| degradation | pairs of pictures | Spearman between pictures | best network of another picture loses, dB "
+            "| the mean network loses, dB |"
+        ),
         "|---|---|---|---|---|",
     ]
     for damage in DAMAGES:
