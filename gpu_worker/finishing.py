@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shutil
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -12,6 +13,7 @@ from django.db import InterfaceError, OperationalError
 from PIL import Image
 
 from gpu_worker.opening import read_known, read_pixels
+from gpu_worker.stills import keep_stills
 from nasdip_engine.bit_depth import Samples, at_depth, quantised
 from nasdip_engine.framing import Frame, paste, paste_whole
 from nasdip_engine.picture import Form, encode_png, pixel_digest, read_png
@@ -67,6 +69,7 @@ def keep_files(lease: Lease, outcome: dict[str, Any]) -> dict[str, Any]:
     """
     output = lease.request["output"]
     if lease.kind is ItemKind.FINISH and outcome["reason"] is None:
+        outcome = keep_stills(lease, outcome)
         return outcome | {"array": files.keep(lease.job_id, Path(output).read_bytes())}
     if lease.kind in (ItemKind.BASELINE, ItemKind.COMBINE):
         pixels, form = _whole(lease, output)
@@ -121,6 +124,8 @@ def clear(lease: Lease) -> None:
     """Take away what the evaluator wrote for this lease."""
     if lease.kind is not ItemKind.OPEN and lease.request["output"]:
         Path(lease.request["output"]).unlink(missing_ok=True)
+    if lease.request.get("stills"):
+        shutil.rmtree(lease.request["stills"], ignore_errors=True)
 
 
 def _whole(lease: Lease, output: str) -> tuple[Samples, Form]:

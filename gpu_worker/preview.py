@@ -6,11 +6,13 @@ import base64
 import logging
 import time
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from django.db import Error as DatabaseError
 from django.db import connections
 
+from gpu_worker.stills import Watcher
 from webapp.restorations import files, progress
 from webapp.restorations.leases import Lease
 from webapp.restorations.states import ItemKind
@@ -34,6 +36,8 @@ class Reporter:
         self._next = time.monotonic() + SECONDS_APART / 2
         self._stored: list[str] = []
         self._waiting: str | None = None
+        stills = lease.request.get("stills")
+        self._watcher = Watcher(lease, Path(stills)) if stills else None
 
     def __call__(self, value: Mapping[str, Any]) -> None:
         """Report `value` if it is time."""
@@ -54,6 +58,8 @@ class Reporter:
                 old = set(self._stored[:-KEPT]) - set(self._stored[-KEPT:])
                 del self._stored[:-KEPT]
                 files.drop(self._lease.job_id, old)
+            if self._watcher is not None:
+                self._watcher.look()
         except (DatabaseError, OSError, files.JobGone) as error:
             logger.warning("progress of job %s not told (%s)", self._lease.job_id, error)
             if isinstance(error, DatabaseError):

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from nasdip_engine.restoration.degradation import Degradation
     from nasdip_engine.restoration.fit import Fit, Step
     from nasdip_engine.restoration.true_error import TrueError
+    from nasdip_engine.stills import Recorder
 
 __all__ = ["evaluate"]
 
@@ -74,10 +75,13 @@ def _fit_genome(request: Request, progress: Callable[[Progress], None]) -> dict[
 
     degradation = degradation_for(request.task, pixels, mask)
     truth = _truth(request, degradation, iterations)
-    reporter = _Reporter(progress, iterations, degradation, truth)
+    reporter = _Reporter(
+        progress, iterations, degradation, truth, _recorder(request, degradation, iterations)
+    )
     price = cost(phenotype, height, width, settings.input_channels).multiply_adds
     try:
         fitted = _fit(request, phenotype, degradation, iterations, reporter)
+        stills = reporter.stopped(fitted)
         array, spent_iterations = fitted.average, fitted.iterations
         if request.kind is Kind.FINISH and request.task.refits and fitted.held_out_mse is not None:
             # Again with all observations, as long as the held-out ones said: both go to COMBINE, one to choose by.
@@ -101,7 +105,18 @@ def _fit_genome(request: Request, progress: Callable[[Progress], None]) -> dict[
         "curve": [[iteration, decibels] for iteration, decibels in fitted.curve],
         "multiply_adds": price * spent_iterations,
     }
-    return outcome | found | _true(truth, fitted.best_iteration)
+    return outcome | found | stills | _true(truth, fitted.best_iteration)
+
+
+def _recorder(request: Request, degradation: Degradation, iterations: int) -> Recorder | None:
+    if request.kind is not Kind.FINISH or request.stills is None:
+        return None
+    from nasdip_engine.restoration.fit import CHECK_EVERY
+    from nasdip_engine.stills import Recorder
+
+    return Recorder(
+        Path(request.stills), iterations, CHECK_EVERY, lambda output: degradation.compose(output, 8)
+    )
 
 
 def _truth(request: Request, degradation: Degradation, iterations: int) -> TrueError | None:
@@ -230,13 +245,23 @@ class _Reporter:
         of: int,
         degradation: Degradation,
         truth: TrueError | None = None,
+        recorder: Recorder | None = None,
     ) -> None:
         self._progress, self._of, self._degradation = progress, of, degradation
         self._truth = truth
+        self._recorder = recorder
         self._next_preview = time.monotonic() + _PREVIEW_SECONDS
         self._seen: float | None = None
         self._before = 0
         self.iteration = 0
+
+    def stopped(self, fitted: Fit) -> dict[str, Any]:
+        """The fit that is recorded has come to its end; what its outcome says of its stills."""
+        recorder, self._recorder = self._recorder, None
+        if recorder is None:
+            return {}
+        recorder.stop(fitted.best_iteration, fitted.average)
+        return {"stills": recorder.stills}
 
     def begin_again(self, before: int, more: int) -> None:
         """A second fit follows the first: its iterations count on from those done."""
@@ -247,6 +272,8 @@ class _Reporter:
         self._seen = step.held_out_psnr if step.held_out_psnr is not None else self._seen
         if self._truth is not None:
             self._truth.look(step)
+        if self._recorder is not None:
+            self._recorder.step(step.iteration, step.held_out_psnr, step.average)
         preview = None
         if time.monotonic() >= self._next_preview:
             preview = preview_of(self._degradation.compose(step.average(), 8))

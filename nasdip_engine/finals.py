@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from nasdip_engine.framing import Box
+from nasdip_engine.learning import learning_record
 
 __all__ = [
     "BY_TILE",
@@ -85,10 +86,11 @@ def final_record(
 
 
 def _network(genome: str, outcomes: Sequence[Mapping[str, Any] | None]) -> dict[str, Any]:
-    """One network's final fits as one: sums, the pooled figure, the first reason of a failure."""
+    """One network's final fits as one: sums, the pooled figure, the first reason of a failure, the first one's learning."""
     done = [outcome for outcome in outcomes if outcome is not None]
     if len(outcomes) == 1:
-        return {"genome": genome} | {name: done[0].get(name) for name in _OF_A_FIT}
+        told = {name: done[0].get(name) for name in _OF_A_FIT}
+        return {"genome": genome} | told | {"learning": learning_record(done[0])}
     scored = [outcome for outcome in done if outcome["held_out_psnr"] is not None]
     values, pixels = [one["held_out_psnr"] for one in scored], [one["pixels"] for one in scored]
     return {
@@ -99,6 +101,7 @@ def _network(genome: str, outcomes: Sequence[Mapping[str, Any] | None]) -> dict[
         "reason": next((outcome["reason"] for outcome in done if outcome["reason"] is not None), None),
         "multiply_adds": sum(outcome["multiply_adds"] for outcome in done),
         "pixels": sum(outcome["pixels"] for outcome in done),
+        "learning": learning_record(outcomes[0], tile=0),
     }
 
 

@@ -29,6 +29,7 @@ from nasdip_engine.genome.genome import Genome
 from nasdip_engine.local_evaluations import CannotGoOn, LocalEvaluations
 from nasdip_engine.picture import encode_mask, pixel_digest, read_png
 from nasdip_engine.request import Kind, Part
+from nasdip_engine.stills import still_file
 
 __all__ = ["CannotGoOn", "LocalSearch"]
 
@@ -120,7 +121,7 @@ class LocalSearch(LocalEvaluations):
         """Fit the networks at full size and take what the held-out observations prefer: one alone or the mean.
 
         A picture that is not fitted whole is fitted tile by tile.  Returns the `final` part of `run.json` and the
-        whole restored picture, (H, W, 3) of the asked depth.
+        whole restored picture, (H, W, 3) of the asked depth; `stills` then has those of the first network's first fit.
         """
         frames = self.asked.final
         height, width = self.asked.largest_final
@@ -136,8 +137,12 @@ class LocalSearch(LocalEvaluations):
             key = final_key(Genome.parse(genome).phenotype().digest, tile, len(frames))
             if key in self.asked.excluded:
                 continue
-            arrays[tile, genome] = str(Path(self._folder.name) / f"final-{tile}-{networks.index(genome)}.npy")
-            futures[tile, genome] = self._pool.submit(self._finish_one, tile, genome, arrays[tile, genome])
+            array = arrays[tile, genome] = str(
+                Path(self._folder.name) / f"final-{tile}-{networks.index(genome)}.npy"
+            )
+            # The first of all fits, the best network's, is the one that can be watched.
+            stills = f"{array}.stills" if (tile, genome) == (0, networks[0]) else None
+            futures[tile, genome] = self._pool.submit(self._finish_one, tile, genome, array, stills)
         self._last_line = self._finals_began = time.monotonic()
         self._finals_of = len(futures)
         outcomes = {place: future.result() for place, future in futures.items()}
@@ -158,9 +163,12 @@ class LocalSearch(LocalEvaluations):
         boxes = [frame.box for frame in frames]
         return final_record(fits, boxes, combined, pixel_digest(picture)), picture
 
-    def _finish_one(self, tile: int, genome: str, array: str) -> dict[str, Any]:
-        request = self._request(Kind.FINISH, tile, genome=genome, output=array)
+    def _finish_one(self, tile: int, genome: str, array: str, stills: str | None) -> dict[str, Any]:
+        request = self._request(Kind.FINISH, tile, genome=genome, output=array, stills=stills)
         outcome = self.run(request, self._tell_final)
+        if stills is not None:
+            made = outcome.get("stills", ())
+            self.stills = {number: read_png(still_file(Path(stills), number)).pixels for number in made}
         with self._counting:
             self._finals_done += 1
         return outcome

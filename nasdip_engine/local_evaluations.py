@@ -91,6 +91,8 @@ class LocalEvaluations:
         self._finals_done = self._finals_of = 0
         self._finals_began = self._began
         self.final_outcomes: list[dict[str, Any]] = []
+        self.stills: dict[int, Samples] = {}
+        """uint8 (h, w, 3) by iteration, once a final fit is done."""
         folder = Path(self._folder.name)
         self._reference = None if reference is None else Reference.written(asked, reference, folder)
         self._store_given = store

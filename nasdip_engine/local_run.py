@@ -7,21 +7,25 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from nasdip_engine.bit_depth import Samples
 from nasdip_engine.evolution.search import Ranked, best_of, finalists_of
 from nasdip_engine.framing import reference_frame
+from nasdip_engine.learning import STILLS_FOLDER
 from nasdip_engine.local import CannotGoOn, LocalSearch
+from nasdip_engine.picture import encode_png
 from nasdip_engine.question import Question, save_question
 from nasdip_engine.runfile import build_run, dump_run
+from nasdip_engine.stills import still_file
 from nasdip_engine.store import Store
 
 __all__ = ["evaluate_one", "restore_question", "restore_to_folder", "true_scores", "write_run"]
 
 Say = Callable[[str], None]
+Stills = Mapping[int, Samples]
 
 
 def _best(ranked: Sequence[Ranked]) -> dict[str, Any]:
@@ -72,8 +76,11 @@ def restore_question(
     workers: int | None = None,
     say: Say = lambda _: None,
     store: Store | None = None,
-) -> tuple[dict[str, Any], Samples, Samples]:
-    """Search and restore: what `run.json` holds, the restored picture and the training-free reference.
+) -> tuple[dict[str, Any], Samples, Samples, Stills]:
+    """Search and restore: what `run.json` holds, the restored picture, the training-free reference, and the stills.
+
+    The last are uint8 (h, w, 3), at most 256 px a side, by the iteration of the best network's final fit after which they
+    show its averaged output; of a picture fitted in parts, that of the first one.
 
     reference: (H, W, 3), the clean picture, for figures only.  With a store the run is the same but for what it
     took; its cost then says what came `from_store`.  Raises CannotGoOn.
@@ -98,7 +105,8 @@ def restore_question(
             | _saved(search, store),
             reference=_against(restored, reference),
         )  # fmt: skip
-    return run, restored, rival
+        stills = search.stills
+    return run, restored, rival, stills
 
 
 def restore_to_folder(
@@ -114,21 +122,25 @@ def restore_to_folder(
 
     An interrupted or failed run leaves no files behind.  Raises CannotGoOn.
     """
-    run, restored, rival = restore_question(asked, reference=reference, workers=workers, say=say, store=store)
-    write_run(asked, folder, run, restored, rival)
+    run, restored, rival, stills = restore_question(
+        asked, reference=reference, workers=workers, say=say, store=store
+    )
+    write_run(asked, folder, run, restored, rival, stills)
     return run
 
 
-def write_run(asked: Question, folder: Path, run: dict[str, Any], restored: Samples, rival: Samples) -> None:
+def write_run(
+    asked: Question, folder: Path, run: dict[str, Any], restored: Samples, rival: Samples, stills: Stills
+) -> None:
     """Write the folder of a run, whole or not at all.  Raises CannotGoOn."""
     try:
-        _write_whole(asked, folder, run, restored, rival)
+        _write_whole(asked, folder, run, restored, rival, stills)
     except OSError as problem:
         raise CannotGoOn(f"{folder} cannot be written: {problem.strerror}; nothing was kept") from problem
 
 
 def _write_whole(
-    asked: Question, folder: Path, run: dict[str, Any], restored: Samples, rival: Samples
+    asked: Question, folder: Path, run: dict[str, Any], restored: Samples, rival: Samples, stills: Stills
 ) -> None:
     """Write beside the place where the folder belongs, and move it there when it is whole."""
     from nasdip_engine.report import write_architecture, write_convergence
@@ -140,6 +152,10 @@ def _write_whole(
         save_question(asked, made)
         (made / "restored.png").write_bytes(asked.form.encode(restored))
         (made / "baseline.png").write_bytes(asked.form.encode(rival))
+        if stills:
+            (made / STILLS_FOLDER).mkdir()
+        for iteration, still in stills.items():
+            still_file(made / STILLS_FOLDER, iteration).write_bytes(encode_png(still))
         write_convergence(run, made / "convergence.png")
         write_architecture(run, made / "architecture.svg")
         (made / "run.json").write_text(dump_run(run), encoding="utf-8")

@@ -77,7 +77,8 @@ class Request:
     and COMBINE.  inputs, genomes: COMBINE's .npy files and the networks that made them.  method: BASELINE's,
     the task's own if None.  bit_depth: of that PNG, the frame's own if None.  reference: EVALUATE and FINISH, a clean
     picture of the output's size: the outcome then has `true`, the PSNR against it by iteration, and is otherwise the same
-    to the bit.  hook: a fault to inject, for tests of the guard.  parts: the frames of a picture fitted in several; size
+    to the bit.  stills: FINISH, a folder for the stills of the fit and what it has learnt (`stills`), which change no bit
+    either.  hook: a fault to inject, for tests of the guard.  parts: the frames of a picture fitted in several; size
     and mask are then the upload's, output the whole's .npy.
     """
 
@@ -94,6 +95,7 @@ class Request:
     genomes: tuple[str, ...] = ()
     bit_depth: int | None = None
     reference: str | None = None
+    stills: str | None = None
     hook: str | None = None
     parts: tuple[Part, ...] = ()
     size: tuple[int, int] | None = None
@@ -127,6 +129,7 @@ class Request:
             "genomes": list(self.genomes),
             "bit_depth": self.bit_depth,
             "reference": self.reference,
+            "stills": self.stills,
             "hook": self.hook,
             "parts": [part.to_json() for part in self.parts],
             "size": self.size,
@@ -155,6 +158,7 @@ class Request:
             genomes=tuple(value.get("genomes") or ()),
             bit_depth=value.get("bit_depth"),
             reference=value.get("reference"),
+            stills=value.get("stills"),
             hook=value.get("hook"),
             parts=tuple(Part.from_json(part) for part in value.get("parts") or ()),
             size=tuple(value["size"]) if value.get("size") else None,

@@ -70,7 +70,8 @@ def build_run(
 
     generations: one mapping a generation, generation 0 first, with `number, best, mean, worst` (fitness in [0, 1]),
     `evaluations, invalid, failed, iterations` (counts) and, slot by slot, `genomes` and `fitness_hex`.
-    final: `networks` (genome text, iterations, held-out PSNR in dB of each finalist), `choice` ("mean" or a genome
+    final: `networks` (genome text, iterations, held-out PSNR in dB of each finalist, `learning` as
+    `learning.learning_record` tells it: absent in runs of older versions), `choice` ("mean" or a genome
     text), `held_out_psnr` in dB, `noise` (what was `assumed`, its `sigma` on a range of 1 and the `corrected_psnr` in dB
     without it, both only for independent noise), `digest` (of the restored pixels).
     best: `genome`, `fitness`, `fitness_hex`, `is_starter`; the run tells its `representation`, `units` and `epochs`

@@ -24,7 +24,9 @@ TASKS = ["denoise", "inpaint", "upscale"]
 @pytest.mark.parametrize("task", TASKS)
 def test_the_folder_is_whole(run_of: Callable[[str], Run], task: str) -> None:
     run = run_of(task)
-    names = {"input.png", "restored.png", "baseline.png", "run.json", "convergence.png", "architecture.svg"}
+    names = {
+        "input.png", "restored.png", "baseline.png", "run.json", "convergence.png", "architecture.svg", "stills",
+    }  # fmt: skip
     assert {path.name for path in run.folder.iterdir()} == names | (
         {"mask.png"} if task == "inpaint" else set()
     )
@@ -61,6 +63,20 @@ def test_run_json_says_what_was_asked_done_and_spent(run_of: Callable[[str], Run
     )
     Genome.parse(run["best_genome"]).phenotype()
     assert run["baseline"]["held_out_psnr"] > 0
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_the_final_fit_can_be_watched_afterwards(run_of: Callable[[str], Run], task: str) -> None:
+    run = run_of(task)
+    first, *_ = run.json["final"]["networks"]
+    learning = first["learning"]
+    assert learning["curve"][-1][0] == learning["iterations"]
+    assert learning["best_iteration"] in {iteration for iteration, _ in learning["curve"]}
+    stills = {int(path.stem): path for path in (run.folder / "stills").iterdir()}
+    assert {1, learning["best_iteration"], learning["iterations"]} <= set(stills)
+    assert all(run.pixels(f"stills/{path.name}").shape == (64, 64, 3) for path in stills.values())
+    early, taken = (run.pixels(f"stills/{number}.png") for number in (1, learning["best_iteration"]))
+    assert (early != taken).any()
 
 
 @pytest.mark.parametrize("task", TASKS)

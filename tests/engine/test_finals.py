@@ -33,8 +33,9 @@ COMBINED = {"choice": "a", "held_out_psnr": 20.0, "tiles": [{"choice": "a", "hel
 
 def test_a_whole_picture_is_recorded_as_ever() -> None:
     record = final_record({"a": [fit(5, 20.0)]}, [(0, 0, 9, 9)], COMBINED, "d")
+    learning = {"tile": None, "curve": [], "best_iteration": 5, "iterations": 5, "refit_iterations": 0}
     assert record == {
-        "networks": [{"genome": "a", **fit(5, 20.0)}],
+        "networks": [{"genome": "a", **fit(5, 20.0), "learning": learning}],
         "choice": "a",
         "held_out_psnr": 20.0,
         "noise": None,

@@ -74,7 +74,8 @@ def _request(job: Job, plan: Plan, item: WorkItem, kind: ItemKind, token: str) -
     }
     if kind in (ItemKind.EVALUATE, ItemKind.FINISH):
         frame = (job.frames or {})["search"] if kind is ItemKind.EVALUATE else frames[tile_of_key(item.key)]
-        return asked | _files(frame) | {"output": str(storage.scratch(f"{token}.npy"))}
+        asked |= _files(frame) | {"output": str(storage.scratch(f"{token}.npy"))}
+        return asked | {"stills": str(storage.scratch(f"{token}.stills")) if _watched(item) else None}
     upload = _upload(job)
     asked["bit_depth"] = job.bit_depth
     if len(frames) > 1:
@@ -91,6 +92,14 @@ def _request(job: Job, plan: Plan, item: WorkItem, kind: ItemKind, token: str) -
         asked["inputs"] = [str(storage.path(outcome["array"])) for _, outcome in finals]
         asked["genomes"] = [genome for genome, _ in finals]
     return asked
+
+
+def _watched(item: WorkItem) -> bool:
+    """Whether a final fit is the one that can be watched: the first of all, the best network's."""
+    if item.kind != ItemKind.FINISH:
+        return False
+    earlier = WorkItem.objects.filter(job_id=item.job_id, kind=ItemKind.FINISH, pk__lt=item.pk)
+    return not earlier.exists()
 
 
 def finished(job: Job) -> list[list[tuple[str, dict[str, Any]]]]:

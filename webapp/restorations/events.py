@@ -38,6 +38,7 @@ class EventKind(StrEnum):
     GENERATION_CLOSED = "generation_closed"
     FINISHING = "finishing"
     FINAL_PROGRESS = "final_progress"
+    LEARNING = "learning"
     BASELINE = "baseline"
     DONE = "done"
     PAUSING = "pausing"
@@ -121,6 +122,26 @@ class FinalProgress(TypedDict):
     preview: str
 
 
+class Learning(TypedDict):
+    """What came to the final fit that can be watched (`learning`).
+
+    tile: which of so many `tiles` of the picture it is of, from 0.  of: its most iterations.  curve: [iteration,
+    held-out PSNR in dB] of looks.  stills: [iteration, digest of a file].  best_iteration: after which its output was taken,
+    and iterations: how many it did; null while it goes on, and when not, curve and stills are all that there are.
+    refit_iterations: of the second fit that followed, once that is known.
+    """
+
+    genome: str
+    tile: int
+    tiles: int
+    of: int
+    curve: list[list[float]]
+    stills: list[list[Any]]
+    best_iteration: int | None
+    iterations: int | None
+    refit_iterations: int | None
+
+
 class Baseline(TypedDict):
     """The training-free reference was computed, and scored on the same held-out observations (dB)."""
 
@@ -165,6 +186,7 @@ SHAPES: dict[EventKind, type] = {
     EventKind.GENERATION_CLOSED: GenerationClosed,
     EventKind.FINISHING: Bare,
     EventKind.FINAL_PROGRESS: FinalProgress,
+    EventKind.LEARNING: Learning,
     EventKind.BASELINE: Baseline,
     EventKind.DONE: Done,
     EventKind.PAUSING: Bare,

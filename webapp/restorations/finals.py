@@ -17,6 +17,7 @@ from nasdip_engine.finals import final_key
 from webapp.restorations import events, notify
 from webapp.restorations.assignments import finished
 from webapp.restorations.events import EventKind
+from webapp.restorations.learning import stills_of
 from webapp.restorations.models import Event, Job, JobFile, WorkItem
 from webapp.restorations.plan import Plan, frames_of_final, largest_of_final
 from webapp.restorations.results import run_of
@@ -136,6 +137,8 @@ def leftovers(job_id: UUID) -> set[str]:
     for kind in (EventKind.BEST, EventKind.FINAL_PROGRESS):
         event = Event.objects.filter(job=job, kind=kind).order_by("-number").first()
         needed.add(event.data["preview"] if event else "")
+    watched = stills_of(job)
+    needed |= set(watched[1].values()) if watched else set()
     baseline = WorkItem.objects.get(job=job, key=BASELINE_KEY)
     needed.add((baseline.outcome or {}).get("picture", ""))
     return set(JobFile.objects.filter(job=job).exclude(digest__in=needed).values_list("digest", flat=True))

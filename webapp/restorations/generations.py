@@ -23,6 +23,7 @@ from webapp.restorations import events, notify
 from webapp.restorations.assignments import Lease
 from webapp.restorations.events import EventKind
 from webapp.restorations.finals import advance_finals, enter_finishing, open_finals
+from webapp.restorations.learning import tell_end
 from webapp.restorations.models import Generation, Job, WorkItem
 from webapp.restorations.plan import Plan
 from webapp.restorations.states import ENDED, SETTLED, GenerationState, ItemKind, ItemState, JobState
@@ -93,6 +94,8 @@ def record(lease: Lease, outcome: Mapping[str, Any], preview: str = "") -> bool:
         if lease.kind is ItemKind.EVALUATE:
             _tell_evaluated(job, lease, outcome)
             _note_best(job, lease, outcome, preview)
+        elif lease.kind is ItemKind.FINISH:
+            tell_end(job, lease, outcome)
         elif lease.kind is ItemKind.BASELINE:
             shown = {"method": outcome["method"], "held_out_psnr": outcome["held_out_psnr"]}
             events.append(job.pk, EventKind.BASELINE, shown)

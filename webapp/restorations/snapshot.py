@@ -10,6 +10,7 @@ from django.urls import reverse
 from webapp.restorations.estimates import seconds_left
 from webapp.restorations.events import EventKind
 from webapp.restorations.finals import final_fits
+from webapp.restorations.learning import learning_of
 from webapp.restorations.models import Event, Generation, Job, WorkItem
 from webapp.restorations.plan import frames_of_final
 from webapp.restorations.states import ENDED, MOVABLE, SETTLED, GenerationState, JobState
@@ -80,6 +81,7 @@ def _shown(job: Job) -> dict[str, Any]:
         "best_url": _preview_url(job, best_preview),
         "best_of_whole": bool(whole_preview),
         "finals": _finals(job),
+        "learning": learning_of(job.pk),
         "times": {
             name: None if value is None else value.isoformat()
             for name, value in (
