@@ -65,6 +65,7 @@ ROUTES = {
     "GET /jobs/{job_id}/run.json": OWN_PAGE,
     "GET /jobs/{job_id}/architecture.svg": OWN_PAGE,
     "GET /jobs/{job_id}/preview/{digest}.png": OWN_PAGE,
+    "GET /jobs/{job_id}/still/{digest}.webp": OWN_PAGE,
     "GET /jobs/{job_id}/seen/{frame}.png": OWN_PAGE,
     "GET /review/": STAFF_PAGE,
     "POST /review/{discovery_id}/verdict/": Row(TO_LOGIN, 403, 403, 302, {"verdict": "approve"}),

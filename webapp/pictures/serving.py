@@ -27,7 +27,7 @@ from django.http import (
 from nasdip_engine.picture import encode_thumbnail
 from webapp.pictures import storage
 
-__all__ = ["json_response", "png_response", "reduced_png_response", "svg_response"]
+__all__ = ["json_response", "png_response", "reduced_png_response", "svg_response", "webp_response"]
 
 INERT = "default-src 'none'; sandbox"
 # Bytes up to which a file is answered in one piece, and of a part of a larger one.
@@ -59,12 +59,21 @@ def _has(request: HttpRequest, digest: str) -> bool:
 
 def png_response(request: HttpRequest, digest: str, filename: str) -> HttpResponseBase:
     """A stored PNG; its digest is the ETag.  Raises Http404 when there is no such file."""
+    return _stored(request, digest, filename, "image/png")
+
+
+def webp_response(request: HttpRequest, digest: str, filename: str) -> HttpResponseBase:
+    """A stored WebP, as `png_response` answers a PNG."""
+    return _stored(request, digest, filename, "image/webp")
+
+
+def _stored(request: HttpRequest, digest: str, filename: str, content_type: str) -> HttpResponseBase:
     if not digest:
         raise Http404("This picture is not there yet.")
     if _has(request, digest):
         return _sealed(HttpResponseNotModified(), filename, digest)
     try:
-        response = _content(request, storage.open_file(digest))
+        response = _content(request, storage.open_file(digest), content_type)
     except FileNotFoundError:
         raise Http404("This picture's file is gone.") from None
     return _sealed(response, filename, digest)
@@ -84,13 +93,13 @@ def reduced_png_response(request: HttpRequest, digest: str, side: int, filename:
     return _sealed(HttpResponse(content, content_type="image/png"), filename, etag)
 
 
-def _content(request: HttpRequest, stream: BinaryIO) -> HttpResponseBase:
+def _content(request: HttpRequest, stream: BinaryIO, content_type: str) -> HttpResponseBase:
     """A small file as it is; a large one in parts, which Django can do for an async server only."""
     size = os.fstat(stream.fileno()).st_size
     if size <= WHOLE or not isinstance(request, ASGIRequest):
         with stream:
-            return HttpResponse(stream.read(), content_type="image/png")
-    response = StreamingHttpResponse(_parts(stream), content_type="image/png")
+            return HttpResponse(stream.read(), content_type=content_type)
+    response = StreamingHttpResponse(_parts(stream), content_type=content_type)
     response["Content-Length"] = str(size)
     return response
 

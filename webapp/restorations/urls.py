@@ -22,5 +22,6 @@ urlpatterns = [
     re_path(
         rf"^jobs/{UUID_PATTERN}/preview/(?P<digest>[0-9a-f]{{64}})\.png$", files.preview, name="job_preview"
     ),
+    re_path(rf"^jobs/{UUID_PATTERN}/still/(?P<digest>[0-9a-f]{{64}})\.webp$", files.still, name="job_still"),
     re_path(rf"^jobs/{UUID_PATTERN}/seen/(?P<frame>search|final)\.png$", files.seen, name="job_seen"),
 ]

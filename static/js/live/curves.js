@@ -2,15 +2,11 @@
 /** Best and mean fitness by generation, with the band from worst to best; beside it the same as a table. */
 
 import uPlot from "../../vendor/uPlot-1.6.32/uPlot.esm.js";
+import { axisStyle, token, whenGroundChanges } from "../chart_style.js";
 
 /** @typedef {import("./reducer.js").CurvePoint} CurvePoint */
 
 const HEIGHT = 240;
-
-/** @param {string} name */
-function token(name) {
-  return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
-}
 
 /**
  * Curves as uPlot's columns: generation, best, mean, worst.
@@ -55,8 +51,7 @@ export class Curves {
     new ResizeObserver(() => this.chart?.setSize({ width: Math.max(160, place.clientWidth), height: HEIGHT })).observe(
       place,
     );
-    // The canvas has its colours painted in: paint it again when the ground changes.
-    window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.build());
+    whenGroundChanges(() => this.build());
     this.build();
   }
 
@@ -66,10 +61,7 @@ export class Curves {
   }
 
   options() {
-    const text = token("--text-quiet");
-    const grid = { stroke: token("--line"), width: 1 };
-    const font = `13px ${token("--sans")}`;
-    const axis = { stroke: text, font, grid, ticks: { show: false } };
+    const axis = axisStyle();
     const line = (/** @type {string} */ label, /** @type {string} */ stroke, /** @type {object} */ more) => ({
       label,
       stroke,

@@ -5,6 +5,7 @@ import { enhance, setZoom } from "../before_after.js";
 import { EventStream } from "../event_stream.js";
 import { request } from "../http.js";
 import { showProblem } from "../notice.js";
+import { Watch } from "../watch/watch.js";
 import { Curves } from "./curves.js";
 import { ENDED, fromSnapshot, reduce, withEarlier, withSnapshot } from "./reducer.js";
 import { showStrip } from "./strip.js";
@@ -17,6 +18,8 @@ const SNAPSHOT_AGAIN = new Set(["queued", "started", "generation_opened", "gener
 const STANDING_LOOK_EVERY = 10_000;
 const MOVING_LOOK_EVERY = 20_000;
 const EARLIER_EVENTS = 150;
+/** Stands in the addresses of pictures where their digest belongs. */
+const NO_DIGEST = "0".repeat(64);
 
 const CONNECTIONS = {
   live: ["live", "Events arrive as they happen."],
@@ -64,6 +67,9 @@ class LivePage {
       setZoom(this.compare, { width: after.naturalWidth, height: after.naturalHeight }, "fit"),
     );
     for (const picture of root.querySelectorAll("img")) picture.addEventListener("swapped", () => this.later());
+    const watch = this.part("[data-watch]");
+    const still = watch.dataset.still ?? "";
+    this.watch = new Watch(watch, (digest) => still.replace(NO_DIGEST, digest));
     this.listenToActs();
   }
 
@@ -190,7 +196,7 @@ class LivePage {
 
   /** @param {string} digest */
   previewOf(digest) {
-    return digest ? (this.root.dataset.preview ?? "").replace("0".repeat(64), digest) : "";
+    return digest ? (this.root.dataset.preview ?? "").replace(NO_DIGEST, digest) : "";
   }
 
   show() {
@@ -212,6 +218,7 @@ class LivePage {
     this.part("[data-no-curve]").hidden = state.curve.length > 0;
     this.showBest(state);
     this.showCurrent(state);
+    this.showLearning(state);
     showStrip(this.part("[data-strip]"), state.individuals, state.population, state.evaluated, state.state !== "finishing");
     this.showActs(state);
     this.showFault(state);
@@ -260,6 +267,13 @@ class LivePage {
       const psnr = current.psnr === null ? "" : `, ${current.psnr.toFixed(2)} dB held out`;
       text.textContent = `iteration ${current.iteration} of ${current.of}${psnr}`;
     }
+  }
+
+  /** @param {LiveState} state */
+  showLearning(state) {
+    if (!state.learning || state.learning === this.watch.learning) return;
+    this.watch.show(state.learning);
+    this.watch.tell(state.learning);
   }
 
   /** @param {LiveState} state */

@@ -6,11 +6,14 @@
  * as one that never left.
  */
 
+import { learningFrom, withLearning } from "../watch/learning.js";
+
 /** @typedef {import("../event_stream.js").JobEvent} JobEvent */
 /** @typedef {{generation: number, best: number, mean: number, worst: number}} CurvePoint */
 /** @typedef {{genome: string, fitness: number, reason: string | null, psnr: number | null}} Individual */
 /** @typedef {{genome: string, iteration: number, of: number, psnr: number | null, preview: string, final: boolean}} Current */
 /** @typedef {{tiles: number, done: number, fits: number}} Finals  final fits: of so many tiles, so many done */
+/** @typedef {import("../watch/learning.js").Learning} Learning */
 /** @typedef {{number: number, at: string, text: string}} LogLine */
 
 /**
@@ -19,7 +22,7 @@
  *   generation: number | null, generations: number, population: number, evaluated: number,
  *   individuals: readonly Individual[], curve: readonly CurvePoint[],
  *   bestFitness: number | null, bestGenome: string, bestPsnr: number | null, bestPreview: string, bestOfWhole: boolean,
- *   current: Current | null, finals: Finals | null, place: number | null, secondsLeft: number | null,
+ *   current: Current | null, finals: Finals | null, learning: Learning | null, place: number | null, secondsLeft: number | null,
  *   waitsFor: string, mayGoOnHere: boolean, log: readonly LogLine[],
  * }} LiveState
  */
@@ -63,6 +66,7 @@ export function fromSnapshot(snapshot) {
         ? { genome: "", iteration: 0, of: 0, psnr: null, preview: digestIn(snapshot.preview_url), final: false }
         : null,
     finals: snapshot.finals ?? null,
+    learning: learningFrom(snapshot.learning),
     place: snapshot.place_in_queue ?? null,
     secondsLeft: snapshot.seconds_left ?? null,
     waitsFor: snapshot.waits_for ?? "",
@@ -159,6 +163,7 @@ const CHANGES = {
     // A tile's preview is not one of the whole picture.
     ...(event.preview && !(event.tiles > 1) ? { bestPreview: event.preview, bestOfWhole: true } : {}),
   }),
+  learning: (state, event) => ({ learning: withLearning(state.learning, event) }),
   done: () => ({ state: "done", ended: true }),
   pausing: () => ({ state: "pausing" }),
   paused: (_state, event) => ({

@@ -11,7 +11,13 @@ from django.views.decorators.http import require_safe
 
 from nasdip_engine.genome.diagram import architecture_svg
 from nasdip_engine.genome.genome import Genome
-from webapp.pictures.serving import json_response, png_response, reduced_png_response, svg_response
+from webapp.pictures.serving import (
+    json_response,
+    png_response,
+    reduced_png_response,
+    svg_response,
+    webp_response,
+)
 from webapp.restorations.access import job_for
 from webapp.restorations.models import Job, JobFile, WorkItem
 from webapp.restorations.states import ItemKind, ItemState, JobState
@@ -27,6 +33,7 @@ __all__ = [
     "restored",
     "run",
     "seen",
+    "still",
     "thumbnail",
 ]
 
@@ -89,6 +96,16 @@ def preview(request: HttpRequest, job_id: UUID, digest: str) -> HttpResponseBase
     if not JobFile.objects.filter(job=job, digest=digest).exists():
         raise Http404("This preview is not there any more.")
     return png_response(request, digest, "preview.png")
+
+
+@login_required
+@require_safe
+def still(request: HttpRequest, job_id: UUID, digest: str) -> HttpResponseBase:
+    """What the network of this job's watched final fit showed after some iteration."""
+    job = job_for(request.user, job_id)
+    if not JobFile.objects.filter(job=job, digest=digest).exists():
+        raise Http404("This picture is not there any more.")
+    return webp_response(request, digest, "still.webp")
 
 
 @login_required

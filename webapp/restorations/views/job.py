@@ -19,6 +19,7 @@ from nasdip_engine.task import IMPULSE, NONE, TaskKind
 from webapp.restorations.access import job_for
 from webapp.restorations.models import Job
 from webapp.restorations.states import JobState
+from webapp.restorations.views.watch import watch_of
 from webapp.restorations.words import count_words, duration_words, noise_words, task_words
 
 __all__ = ["download_name", "job"]
@@ -60,6 +61,7 @@ def job(request: HttpRequest, job_id: UUID) -> HttpResponse:
         "job": row,
         "task_words": task_words(row),
         "preview_template": reverse("job_preview", args=[row.pk, NO_DIGEST]),
+        "still_template": reverse("job_still", args=[row.pk, NO_DIGEST]),
     }
     return render(request, "restorations/live.html", shown)
 
@@ -83,6 +85,7 @@ def result_context(row: Job) -> dict[str, Any]:
         "absolute": row.assumed_noise == IMPULSE,
         "facts": facts(row, run),
         "layout": layout(run, row),
+        "watch": watch_of(row),
         "generations": run["generations"],
         "best_is_starter": run["best_is_starter"],
     }
