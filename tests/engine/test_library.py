@@ -40,6 +40,8 @@ def test_a_result_has_the_kind_and_size_of_the_picture() -> None:
         assert np.array_equal(picture[..., 0], picture[..., 2]), "grey stays grey"
     assert made.genome == made.run["best_genome"]
     assert 0 < made.fitness <= 1
+    ((iteration, still),) = made.stills.items()
+    assert (iteration, still.dtype, still.shape) == (1, np.uint8, (80, 80, 3))
 
 
 @pytest.mark.parametrize(
