@@ -56,6 +56,7 @@ def see_it_grow(page: Page, site: RunningSite) -> None:
     expect(page.get_by_test_id("watch-chart").locator("canvas")).to_be_visible()
     before = rows.count()
     expect(rows).not_to_have_count(before, timeout=SECONDS)
+    see_the_marker(page)
     known = rows.count()
     page.reload()
     expect(rows.first).to_be_attached(timeout=30_000)
@@ -64,12 +65,22 @@ def see_it_grow(page: Page, site: RunningSite) -> None:
     assert_fits(page)
 
 
+def see_the_marker(page: Page) -> None:
+    """It stands on the curve, as high as the chart."""
+    marker, chart = (page.get_by_test_id(f"watch-{part}").bounding_box() for part in ("marker", "chart"))
+    assert marker is not None and chart is not None
+    assert marker["height"] > 100
+    assert chart["y"] <= marker["y"] and marker["y"] + marker["height"] <= chart["y"] + chart["height"]
+    assert chart["x"] < marker["x"] < chart["x"] + chart["width"]
+
+
 def move_the_slider(page: Page, iterations: list[str], taken: str) -> None:
     slider, marker = page.get_by_test_id("watch-slider"), page.get_by_test_id("watch-marker")
     words = re.compile(r"^iteration \d+, \d+\.\d\d dB on held-out pixels, the output that was taken$")
     expect(slider).to_have_attribute("aria-valuetext", words)
     assert looked_at(page) == taken
     expect(marker).to_have_attribute("data-iteration", taken)
+    see_the_marker(page)
     slider.press("Home")
     assert looked_at(page) == "1"
     expect(marker).to_have_attribute("data-iteration", "1")

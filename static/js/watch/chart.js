@@ -39,10 +39,7 @@ export class LearningChart {
     this.at = 0;
     /** @type {any} */
     this.chart = null;
-    new ResizeObserver(() => {
-      this.chart?.setSize({ width: this.width(), height: HEIGHT });
-      this.placeMarker();
-    }).observe(place);
+    new ResizeObserver(() => this.chart?.setSize({ width: this.width(), height: HEIGHT })).observe(place);
     whenGroundChanges(() => this.build());
   }
 
@@ -53,7 +50,6 @@ export class LearningChart {
   build() {
     this.chart?.destroy();
     this.chart = new (/** @type {any} */ (uPlot))(this.options(), columns(this.curve, this.best), this.place);
-    this.placeMarker();
   }
 
   options() {
@@ -65,6 +61,8 @@ export class LearningChart {
       legend: { show: false },
       cursor: { show: false },
       padding: [8, 12, 0, 0],
+      // The chart lays itself out a moment after it is made or given its figures.
+      hooks: { draw: [() => this.placeMarker()] },
       scales: {
         x: { time: false, range: () => [0, this.of] },
         y: { range: () => decibelRange(this.curve.map(([, psnr]) => psnr)) },
@@ -75,7 +73,7 @@ export class LearningChart {
       ],
       series: [
         {},
-        { stroke: token("--curve-mean"), width: 1.5, points: { show: this.curve.length < 2 } },
+        { stroke: token("--curve-mean"), width: 1.5, points: { show: () => this.curve.length < 2 } },
         { stroke: "transparent", width: 0, points: { show: true, size: 10, fill: taken, stroke: taken } },
       ],
     };
@@ -91,7 +89,8 @@ export class LearningChart {
     this.best = best;
     this.of = Math.max(1, of, curve.length > 0 ? curve[curve.length - 1][0] : 0);
     this.place.setAttribute("aria-label", described(curve, best));
-    this.build();
+    if (this.chart) this.chart.setData(columns(curve, best));
+    else this.build();
   }
 
   /** @param {number} iteration */
