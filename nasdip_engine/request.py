@@ -77,7 +77,8 @@ class Request:
     and COMBINE.  inputs, genomes: COMBINE's .npy files and the networks that made them.  method: BASELINE's,
     the task's own if None.  bit_depth: of that PNG, the frame's own if None.  reference: EVALUATE and FINISH, a clean
     picture of the output's size: the outcome then has `true`, the PSNR against it by iteration, and is otherwise the same
-    to the bit.  hook: a fault to inject, for tests of the guard.  parts: the frames of a picture fitted in several; size
+    to the bit.  stop: iterations after which an EVALUATE ends although settings or genome say more: a rung of a race.
+    hook: a fault to inject, for tests of the guard.  parts: the frames of a picture fitted in several; size
     and mask are then the upload's, output the whole's .npy.
     """
 
@@ -94,6 +95,7 @@ class Request:
     genomes: tuple[str, ...] = ()
     bit_depth: int | None = None
     reference: str | None = None
+    stop: int | None = None
     hook: str | None = None
     parts: tuple[Part, ...] = ()
     size: tuple[int, int] | None = None
@@ -108,6 +110,8 @@ class Request:
         for name in needed[self.kind]:
             if not getattr(self, name):
                 raise SettingsError(f"a request to {self.kind} needs {name}", field=name)
+        if self.stop is not None and (self.kind is not Kind.EVALUATE or self.stop < 1):
+            raise SettingsError(f"stop is {self.stop!r}; it is for EVALUATE, 1 and more", field="stop")
         if self.bit_depth not in (None, *DEPTHS):
             raise SettingsError(f"bit_depth is {self.bit_depth!r}; allowed are 8 and 16", field="bit_depth")
 
@@ -127,6 +131,7 @@ class Request:
             "genomes": list(self.genomes),
             "bit_depth": self.bit_depth,
             "reference": self.reference,
+            "stop": self.stop,
             "hook": self.hook,
             "parts": [part.to_json() for part in self.parts],
             "size": self.size,
@@ -155,6 +160,7 @@ class Request:
             genomes=tuple(value.get("genomes") or ()),
             bit_depth=value.get("bit_depth"),
             reference=value.get("reference"),
+            stop=value.get("stop"),
             hook=value.get("hook"),
             parts=tuple(Part.from_json(part) for part in value.get("parts") or ()),
             size=tuple(value["size"]) if value.get("size") else None,
