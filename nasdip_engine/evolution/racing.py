@@ -107,10 +107,13 @@ class Race:
         cut = able[min(self.places(len(fitness)), len(able)) - 1]
         return tuple(place for place, value in enumerate(fitness) if value >= cut)
 
-    def planned(self, networks: int) -> list[tuple[int, int]]:
-        """(rung, networks trained to it) of a generation with so many new networks, ties aside: known beforehand."""
+    def planned(self, networks: int, after: int = -1) -> list[tuple[int, int]]:
+        """(rung, networks trained to it) of a generation with so many new networks, ties aside: known beforehand.
+
+        after: the rung to which they were trained already.
+        """
         fields: list[tuple[int, int]] = []
-        rung = -1
+        rung = after
         while networks and rung < self.last:
             rung = self.next_rung(networks, rung)
             fields.append((rung, networks))
@@ -120,6 +123,13 @@ class Race:
     def iterations(self, networks: int, whole: int) -> int:
         """Training iterations of a generation with so many new networks, ties aside; whole: of a whole fit."""
         return sum(count * self.length(whole, rung) for rung, count in self.planned(networks))
+
+    def iterations_after(self, networks: int, whole: int, rung: int) -> int:
+        """What is to come once so many networks are trained to a rung, ties aside; 0 after the last one."""
+        if rung == self.last:
+            return 0
+        promoted = min(networks, self.places(networks))
+        return sum(count * self.length(whole, later) for later, count in self.planned(promoted, rung))
 
 
 def _rounded(whole: int, share: Fraction) -> int:
