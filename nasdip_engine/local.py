@@ -49,20 +49,20 @@ class LocalSearch(LocalEvaluations):
     def search(self) -> tuple[list[Closed], list[dict[str, Any]]]:
         """All generations, as the search needs them and as `run.json` tells them."""
         asked = self.asked
-        history: list[Closed] = []
+        self._history: list[Closed] = []
         records: list[dict[str, Any]] = []
         step: Generation | Converged = first_generation(asked.settings, asked.seeds)
         while isinstance(step, Generation):
-            closed, record = self._close(step, history)
-            history.append(closed)
+            closed, record = self._close(step)
+            self._history.append(closed)
             records.append(record)
-            step = next_generation(asked.settings, asked.seeds, history)
-        return history, records
+            step = next_generation(asked.settings, asked.seeds, self._history)
+        return self._history, records
 
-    def _close(self, generation: Generation, history: Sequence[Closed]) -> tuple[Closed, dict[str, Any]]:
+    def _close(self, generation: Generation) -> tuple[Closed, dict[str, Any]]:
         settings = self.asked.settings
-        fields, fresh = self._run_race(generation, entrants(generation, history, settings))
-        closed = close(generation, history, settings, fields)
+        fields, fresh = self._run_race(generation, entrants(generation, self._history, settings))
+        closed = close(generation, self._history, settings, fields)
         trained = [self.outcomes[key] for keys in fresh for key in keys]
         record = {
             "number": generation.number, "best": closed.best, "mean": closed.mean, "worst": closed.worst,
