@@ -115,7 +115,8 @@ class LocalSearch(LocalEvaluations):
 
     def _told(self, fresh: Collection[str]) -> str:
         kept = len(self.from_store.intersection(fresh))
-        return f"{len(fresh) - kept} networks trained" + (f", {kept} from the store" if kept else "")
+        what = "search fits done" if self.asked.settings.race.last else "networks trained"
+        return f"{len(fresh) - kept} {what}" + (f", {kept} from the store" if kept else "")
 
     def _train(self, genomes: Sequence[str], rung: int, number: int) -> None:
         """Evaluate distinct genomes, several at once; the first failure stops the others."""
