@@ -89,6 +89,17 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
         "and each one (default: 2, from the preset)",
     )
     parser.add_argument(
+        "--first-rung",
+        type=float,
+        help="race: every new network of a generation is trained for this part of the iterations, the best of them three "
+        "times as long, and so on, 0.02 to 1 (default 1: all are trained to the end)",
+    )
+    parser.add_argument(
+        "--promoted-share",
+        type=float,
+        help="race: the part of the networks that goes on at each rung, 0.05 to 0.95 (default 0.33)",
+    )
+    parser.add_argument(
         "--device",
         help="what evaluations compute on, cpu or cuda (default cpu); another one gives other bits",
     )

@@ -70,6 +70,7 @@ def _fit_genome(request: Request, progress: Callable[[Progress], None]) -> dict[
     iterations = phenotype.iterations(
         settings.iterations if request.kind is Kind.EVALUATE else settings.final_iterations
     )
+    iterations = min(iterations, request.stop or iterations)
     from nasdip_engine.restoration.degradation import degradation_for
     from nasdip_engine.restoration.fitness import held_out_psnr, score
 

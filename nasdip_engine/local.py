@@ -18,10 +18,14 @@ import numpy as np
 
 from nasdip_engine.bit_depth import Samples
 from nasdip_engine.evolution.history import Closed, Generation
+from nasdip_engine.evolution.racing import Field
 from nasdip_engine.evolution.search import (
     Converged,
+    close,
+    entrants,
     first_generation,
     next_generation,
+    raced,
 )
 from nasdip_engine.finals import final_key, final_record
 from nasdip_engine.framing import paste, paste_whole
@@ -46,46 +50,81 @@ class LocalSearch(LocalEvaluations):
     def search(self) -> tuple[list[Closed], list[dict[str, Any]]]:
         """All generations, as the search needs them and as `run.json` tells them."""
         asked = self.asked
-        history: list[Closed] = []
+        self._history: list[Closed] = []
         records: list[dict[str, Any]] = []
         step: Generation | Converged = first_generation(asked.settings, asked.seeds)
         while isinstance(step, Generation):
             closed, record = self._close(step)
-            history.append(closed)
+            self._history.append(closed)
             records.append(record)
-            step = next_generation(asked.settings, asked.seeds, history)
-        return history, records
+            step = next_generation(asked.settings, asked.seeds, self._history)
+        return self._history, records
 
     def _close(self, generation: Generation) -> tuple[Closed, dict[str, Any]]:
-        refused = [self.refusal(genome) is not None for genome in generation.genomes]
-        fresh: dict[str, str] = {}
-        for genome, no in zip(generation.genomes, refused, strict=True):
-            if not no and (key := self.key(genome)) not in self.outcomes:
-                fresh.setdefault(key, genome)
-        self._train(list(fresh.values()), generation.number)
-        outcomes = [self.evaluate(genome) for genome in generation.genomes]
-        closed = Closed(generation, tuple(outcome["fitness"] for outcome in outcomes))
-        trained = [self.outcomes[key] for key in fresh]
+        settings = self.asked.settings
+        fields, fresh = self._run_race(generation, entrants(generation, self._history, settings))
+        closed = close(generation, self._history, settings, fields)
+        trained = [self.outcomes[key] for keys in fresh for key in keys]
         record = {
             "number": generation.number, "best": closed.best, "mean": closed.mean, "worst": closed.worst,
-            "evaluations": len(fresh), "invalid": sum(refused), "failed": sum(outcome["fitness"] == 0 for outcome in trained),
+            "evaluations": len(trained), "invalid": self._invalid(closed),
+            "failed": sum(outcome["fitness"] == 0 for outcome in trained),
             "iterations": sum(outcome["iterations"] for outcome in trained),
-            "genomes": list(generation.genomes), "fitness_hex": [outcome["fitness_hex"] for outcome in outcomes],
+            "genomes": list(generation.genomes), "fitness_hex": [value.hex() for value in closed.fitness],
         }  # fmt: skip
+        if closed.rungs is not None:
+            spent = [(len(keys), sum(self.outcomes[key]["iterations"] for key in keys)) for keys in fresh]
+            record |= {"reached": list(closed.rungs), "rungs": raced(fields, settings, spent)}
         self._say(
-            f"generation {generation.number + 1} of {self.asked.settings.generations} closed: best fitness {closed.best:.4f}, "
-            f"mean {closed.mean:.4f}, {self._told(fresh)}{self._left(generation.number + 1)}"
+            f"generation {generation.number + 1} of {settings.generations} closed: best fitness {closed.best:.4f}, "
+            f"mean {closed.mean:.4f}, {self._told({key for keys in fresh for key in keys})}"
+            f"{self._left(generation.number + 1)}"
         )
         return closed, record
 
+    def _run_race(
+        self, generation: Generation, networks: Sequence[str]
+    ) -> tuple[list[Field], list[list[str]]]:
+        """Train networks rung by rung; without racing the only rung is the whole fit.
+
+        Returns what each rung found, and the keys of the outcomes that are new in it.
+        """
+        race = self.asked.settings.race
+        fields: list[Field] = []
+        fresh: list[list[str]] = []
+        rung = -1
+        while networks and rung < race.last:
+            rung = race.next_rung(len(networks), rung)
+            keys = {network: self.key(network, rung) for network in networks}
+            new = [
+                network
+                for network, key in keys.items()
+                if key not in self.outcomes and self.refusal(network, rung) is None
+            ]
+            self._train(new, rung, generation.number)
+            fitness = tuple(self.evaluate(network, rung)["fitness"] for network in networks)
+            fields.append(Field(rung, tuple(networks), fitness))
+            fresh.append([keys[network] for network in new])
+            networks = [networks[place] for place in race.promoted(fitness)]
+        return fields, fresh
+
+    def _invalid(self, closed: Closed) -> int:
+        """How many places have a network that was not trained, or not further."""
+        rungs = closed.rungs or (None,) * len(closed.fitness)
+        places = zip(closed.generation.genomes, rungs, strict=True)
+        return sum(self.refusal(genome, rung) is not None for genome, rung in places)
+
     def _told(self, fresh: Collection[str]) -> str:
         kept = len(self.from_store.intersection(fresh))
-        return f"{len(fresh) - kept} networks trained" + (f", {kept} from the store" if kept else "")
+        what = "search fits done" if self.asked.settings.race.last else "networks trained"
+        return f"{len(fresh) - kept} {what}" + (f", {kept} from the store" if kept else "")
 
-    def _train(self, genomes: Sequence[str], number: int) -> None:
+    def _train(self, genomes: Sequence[str], rung: int, number: int) -> None:
         """Evaluate distinct genomes, several at once; the first failure stops the others."""
-        futures = {self._pool.submit(self.evaluate, genome) for genome in genomes}
+        race = self.asked.settings.race
+        futures = {self._pool.submit(self.evaluate, genome, rung) for genome in genomes}
         pending = futures
+        where = f"rung {rung + 1} of {race.last + 1}, " if race.last else ""
         while pending:
             done, pending = wait(pending, timeout=1.0, return_when=FIRST_EXCEPTION)
             for future in done:
@@ -97,24 +136,24 @@ class LocalSearch(LocalEvaluations):
                 self._last_line = now
                 best = max((outcome["fitness"] for outcome in list(self.outcomes.values())), default=0.0)
                 self._say(
-                    f"generation {number + 1} of {self.asked.settings.generations}: {len(genomes) - len(pending)} of "
+                    f"generation {number + 1} of {self.asked.settings.generations}: {where}{len(genomes) - len(pending)} of "
                     f"{len(genomes)} networks, best fitness {best:.4f}{self._left(number)}"
                 )
 
     def _left(self, closed: int) -> str:
         """Time left, from the iterations x pixels done so far: an estimate, and said so."""
         settings, tiles = self.asked.settings, len(self.asked.final)
-        per_generation = settings.population - settings.elites
-        trained = len(self.outcomes) - len(self.from_store)
-        if not trained:
+        if not self._fits_done:
             return ""
-        remaining = max(0, (settings.generations - closed) * per_generation)
+        whole = settings.longest_search_fit
+        each = settings.race.iterations(settings.population - settings.elites, whole) / whole
+        remaining = max(0, settings.generations - closed) * each
         crop = self.asked.search.size
         final = sum(frame.size[0] * frame.size[1] for frame in self.asked.final) / tiles
         longest = settings.longest_final_fit(self.asked.task)
-        ratio = (final / (crop[0] * crop[1])) * longest / settings.longest_search_fit
+        ratio = (final / (crop[0] * crop[1])) * longest / whole
         remaining_finals = ratio * -(-settings.finals(tiles) * tiles // self._workers) * self._workers
-        seconds = (time.monotonic() - self._began) / trained * (remaining + remaining_finals)
+        seconds = (time.monotonic() - self._began) / self._fits_done * (remaining + remaining_finals)
         return _about(seconds)
 
     def finish(self, networks: Sequence[str]) -> tuple[dict[str, Any], Samples]:

@@ -23,8 +23,10 @@ from nasdip_engine.devices import refusal as refusal_of_settings
 from nasdip_engine.errors import NasDipError, SettingsError
 from nasdip_engine.evolution.search import (
     EXCLUDED,
+    evaluated_with,
     evaluation_key,
     refusal,
+    stop_at,
 )
 from nasdip_engine.framing import Frame
 from nasdip_engine.genome.genome import Genome
@@ -89,6 +91,7 @@ class LocalEvaluations:
         self._mask_file: str | None = None
         self._counting = threading.Lock()
         self._finals_done = self._finals_of = 0
+        self._fits_done = 0.0  # in whole search fits, those of lower rungs as parts
         self._finals_began = self._began
         self.final_outcomes: list[dict[str, Any]] = []
         self.stills: dict[int, Samples] = {}
@@ -143,12 +146,17 @@ class LocalEvaluations:
             **{"picture": picture, "mask": mask, **more},
         )  # fmt: skip
 
-    def key(self, genome_text: str) -> str:
-        """The key of a genome's outcome.  Raises InvalidPhenotype for a genome that describes no network."""
+    def _stop(self, genome_text: str, rung: int | None) -> int | None:
+        return None if rung is None else stop_at(genome_text, self.asked.settings, rung)
+
+    def key(self, genome_text: str, rung: int | None = None) -> str:
+        """The key of a genome's outcome at a rung of the settings' race; None: of the whole fit.
+
+        Raises InvalidPhenotype for a genome that describes no network.
+        """
+        asked, stop = self.asked, self._stop(genome_text, rung)
         digest = Genome.parse(genome_text).phenotype().digest
-        return evaluation_key(
-            self.asked.search.digest, self.asked.task, self.asked.settings, self.asked.seeds, digest
-        )
+        return evaluation_key(asked.search.digest, asked.task, asked.settings, asked.seeds, digest, stop=stop)
 
     def run(self, request: Request, on_progress: OnProgress | None = None) -> dict[str, Any]:
         """One request to its outcome, with what may decide a fitness and what may not.
@@ -185,37 +193,53 @@ class LocalEvaluations:
             height, width = (side * self.asked.task.factor for side in self.asked.search.size)
         return heartbeat_limit(request.genome, height, width, self.asked.settings.input_channels)
 
-    def refusal(self, genome_text: str) -> str | None:
-        """Why a genome is not trained: by the settings, or because the owner of a repeated run excluded it."""
+    def refusal(self, genome_text: str, rung: int | None = None) -> str | None:
+        """Why a genome is not trained: by the settings, or because the owner of a repeated run excluded it.
+
+        rung: the one of whose fit the owner excluded it; None: the whole fit's.
+        """
         reason = refusal(genome_text, self.asked.settings)
-        if reason is None and self.asked.excluded and self.key(genome_text) in self.asked.excluded:
+        if reason is None and self.asked.excluded and self.key(genome_text, rung) in self.asked.excluded:
             return EXCLUDED
         return reason
 
-    def evaluate(self, genome_text: str) -> dict[str, Any]:
-        """The outcome of one genome's search fit; refused ones have fitness 0 and the reason, untrained."""
-        reason = self.refusal(genome_text)
+    def evaluate(self, genome_text: str, rung: int | None = None) -> dict[str, Any]:
+        """The outcome of one genome's search fit; refused ones have fitness 0 and the reason, untrained.
+
+        rung: the fit is stopped at that rung of the settings' race; None: it is a whole one.
+        """
+        reason = self.refusal(genome_text, rung)
         if reason is not None:
             return without_fitness(reason)
-        key = self.key(genome_text)
+        key = self.key(genome_text, rung)
         if key not in self.outcomes:
             against = self._reference.digest if self._reference else None
             kept = self._shelf.find(key, against) if self._shelf else None
             if kept is not None:
                 self.from_store.add(key)
-            self.outcomes[key] = kept or self._trained(key, genome_text)
+            self.outcomes[key] = kept or self._trained(key, genome_text, self._stop(genome_text, rung))
+            if kept is None:
+                self._count(rung)
         return self.outcomes[key]
 
-    def _trained(self, key: str, genome_text: str) -> dict[str, Any]:
+    def _count(self, rung: int | None) -> None:
+        settings = self.asked.settings
+        race, whole = settings.race, settings.longest_search_fit
+        with self._counting:
+            self._fits_done += race.length(whole, race.last if rung is None else rung) / whole
+
+    def _trained(self, key: str, genome_text: str, stop: int | None = None) -> dict[str, Any]:
         request = self._request(
             Kind.EVALUATE,
             genome=genome_text,
             output=self._output(key),
+            stop=stop,
             reference=self._reference.path if self._reference else None,
         )
         outcome = self.run(request)
         if self._shelf:
-            self._shelf.keep(key, genome_text, Genome.parse(genome_text).phenotype().digest, outcome)
+            digest = Genome.parse(genome_text).phenotype().digest
+            self._shelf.keep(key, genome_text, digest, outcome, **evaluated_with(self.asked.settings, stop))
         return outcome
 
     def evaluate_all(self, genomes: Sequence[str]) -> list[dict[str, Any]]:

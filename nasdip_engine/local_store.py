@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from nasdip_engine.bit_depth import Samples
+from nasdip_engine.evolution.search import evaluated_with
 from nasdip_engine.framing import reference_frame
 from nasdip_engine.picture import encode_png, pixel_digest
 from nasdip_engine.question import Question
@@ -38,7 +39,7 @@ def shelf_for(
     """The part of a store that belongs to this machine, for the outcomes of one question's search fits."""
     height, width = (side * asked.task.factor for side in asked.search.size)
     about = {
-        "task": asked.task.to_json(), "evaluation": asked.settings.evaluation(), "rung": 0,
-        "evaluation_seed": asked.seeds.evaluation_seed, "frame": asked.search.digest, "size": [width, height],
+        "task": asked.task.to_json(), **evaluated_with(asked.settings), "frame": asked.search.digest,
+        "evaluation_seed": asked.seeds.evaluation_seed, "size": [width, height],
     }  # fmt: skip
     return Shelf(store, fingerprint=fingerprint, about=about, say=say)

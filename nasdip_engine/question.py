@@ -53,6 +53,8 @@ _SETTINGS = (
     "finalists",
     "tile",
     "tile_finalists",
+    "first_rung",
+    "promoted_share",
     "threads",
     "precision",
 )
@@ -218,6 +220,7 @@ def from_arguments(arguments: argparse.Namespace) -> Question:
         mask = _mask_of(arguments, task, (width, height), host)
     form = picture.form(arguments.bit_depth)
     notes = (*_with_depth(picture, arguments.bit_depth), *_length_notes(arguments, settings))
+    notes = (*notes, *_race_notes(arguments, settings))
     try:
         asked = _framed(picture.pixels, form, mask, task, settings, seeds, notes)
     except PictureError as problem:
@@ -234,6 +237,17 @@ def _length_notes(arguments: argparse.Namespace, settings: SearchSettings) -> tu
     options = " and ".join(f"--{name.replace('_', '-')}" for name in asked)
     told = ", ".join(map(str, lengths[:-1])) + f" or {lengths[-1]}"
     return (f"{options} not used: each {settings.representation} genome says how long it is trained, {told}",)
+
+
+def _race_notes(arguments: argparse.Namespace, settings: SearchSettings) -> tuple[str, ...]:
+    """Says so where nothing is raced although the command line asks for it."""
+    if settings.race.last or (arguments.first_rung in (None, 1.0) and arguments.promoted_share is None):
+        return ()
+    if settings.first_rung == 1:
+        return (
+            "--promoted-share not used: without --first-rung under 1 every network is trained to the end",
+        )
+    return (f"--first-rung not used: {settings.iterations} iterations are too few for a rung of 25 and more",)
 
 
 def _finalists_notes(arguments: argparse.Namespace, frames: int) -> tuple[str, ...]:

@@ -78,7 +78,8 @@ class Request:
     the task's own if None.  bit_depth: of that PNG, the frame's own if None.  reference: EVALUATE and FINISH, a clean
     picture of the output's size: the outcome then has `true`, the PSNR against it by iteration, and is otherwise the same
     to the bit.  stills: FINISH, a folder for the stills of the fit and what it has learnt (`stills`), which change no bit
-    either.  hook: a fault to inject, for tests of the guard.  parts: the frames of a picture fitted in several; size
+    either.  stop: iterations after which an EVALUATE ends although settings or genome say more: a rung of a race.
+    hook: a fault to inject, for tests of the guard.  parts: the frames of a picture fitted in several; size
     and mask are then the upload's, output the whole's .npy.
     """
 
@@ -96,6 +97,7 @@ class Request:
     bit_depth: int | None = None
     reference: str | None = None
     stills: str | None = None
+    stop: int | None = None
     hook: str | None = None
     parts: tuple[Part, ...] = ()
     size: tuple[int, int] | None = None
@@ -110,6 +112,8 @@ class Request:
         for name in needed[self.kind]:
             if not getattr(self, name):
                 raise SettingsError(f"a request to {self.kind} needs {name}", field=name)
+        if self.stop is not None and (self.kind is not Kind.EVALUATE or self.stop < 1):
+            raise SettingsError(f"stop is {self.stop!r}; it is for EVALUATE, 1 and more", field="stop")
         if self.bit_depth not in (None, *DEPTHS):
             raise SettingsError(f"bit_depth is {self.bit_depth!r}; allowed are 8 and 16", field="bit_depth")
 
@@ -130,6 +134,7 @@ class Request:
             "bit_depth": self.bit_depth,
             "reference": self.reference,
             "stills": self.stills,
+            "stop": self.stop,
             "hook": self.hook,
             "parts": [part.to_json() for part in self.parts],
             "size": self.size,
@@ -159,6 +164,7 @@ class Request:
             bit_depth=value.get("bit_depth"),
             reference=value.get("reference"),
             stills=value.get("stills"),
+            stop=value.get("stop"),
             hook=value.get("hook"),
             parts=tuple(Part.from_json(part) for part in value.get("parts") or ()),
             size=tuple(value["size"]) if value.get("size") else None,

@@ -268,9 +268,17 @@ class Shelf:
             return None
         return outcome | {"true": {name: true[name] for name in ("reference", "psnr", "curve")}}
 
-    def keep(self, key: str, genome: str, phenotype: str, outcome: Mapping[str, Any]) -> None:
+    def keep(
+        self,
+        key: str,
+        genome: str,
+        phenotype: str,
+        outcome: Mapping[str, Any],
+        **about: Mapping[str, Any] | int,
+    ) -> None:
         """Write an outcome, and its true error where it has one; nothing where `may_be_kept` says no.
 
+        about: what this entry does not have in common with the search's others.
         An outcome that was there with another fitness is told: bits that should be equal are not. A store that can't
         be written is told too and otherwise ignored: the outcome itself is sound.
         """
@@ -278,7 +286,7 @@ class Shelf:
             return
         kept = {name: value for name, value in outcome.items() if name != "true"}
         entry = {
-            "format": FORMAT, "key": key, "genome": genome, "phenotype": phenotype, **self._about,
+            "format": FORMAT, "key": key, "genome": genome, "phenotype": phenotype, **self._about, **about,
             "nasdip": VERSION, "when": datetime.now(UTC).isoformat(timespec="seconds"), "outcome": kept,
         }  # fmt: skip
         path = self.folder / f"{key}.json"

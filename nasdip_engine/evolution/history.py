@@ -34,14 +34,21 @@ class Generation:
 
 @dataclass(frozen=True, slots=True)
 class Closed:
-    """A generation with the fitness of each slot, 0 (none) to 1."""
+    """A generation with the fitness of each slot, 0 (none) to 1.
+
+    rungs: the number of the highest rung that each slot's network was trained to (`racing`), whose fitness it has; None
+    where nothing is raced and every fit is a whole one.
+    """
 
     generation: Generation
     fitness: tuple[float, ...]
+    rungs: tuple[int, ...] | None = None
 
     def __post_init__(self) -> None:
         if len(self.fitness) != len(self.generation.genomes):
             raise ValueError(f"{len(self.fitness)} fitnesses for {len(self.generation.genomes)} genomes")
+        if self.rungs is not None and len(self.rungs) != len(self.fitness):
+            raise ValueError(f"{len(self.rungs)} rungs for {len(self.fitness)} genomes")
         for value in self.fitness:
             if not 0.0 <= value <= 1.0:  # also refuses NaN, which would break every order
                 raise ValueError(f"fitness {value} is outside 0 to 1")
@@ -62,13 +69,16 @@ class Closed:
         return min(self.fitness)
 
     def to_json(self) -> dict[str, Any]:
-        """`generation` as its own JSON value, `fitness` in slot order."""
-        return {"generation": self.generation.to_json(), "fitness": list(self.fitness)}
+        """`generation` as its own JSON value, `fitness` in slot order; `rungs` likewise where there was a race."""
+        raced = {} if self.rungs is None else {"rungs": list(self.rungs)}
+        return {"generation": self.generation.to_json(), "fitness": list(self.fitness), **raced}
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Closed:
         """The inverse of to_json.  Raises ValueError for a fitness outside 0 to 1, or one too many or few."""
-        return cls(Generation.from_json(value["generation"]), tuple(value["fitness"]))
+        rungs = value.get("rungs")
+        generation = Generation.from_json(value["generation"])
+        return cls(generation, tuple(value["fitness"]), None if rungs is None else tuple(rungs))
 
 
 @dataclass(frozen=True, slots=True)

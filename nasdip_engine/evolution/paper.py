@@ -56,5 +56,7 @@ PAPER: Mapping[str, Printed] = MappingProxyType(
         "device_class": Printed("cpu", "sec. 4 used 16 Titan X GPUs; the machine at hand decides"),
         "tile": Printed(512, "silent: its pictures are no larger"),
         "tile_finalists": Printed(1, "eq. 2: one network G*"),
+        "first_rung": Printed(1.0, "sec. 4: 2000 epochs, every genome to the end"),
+        "promoted_share": Printed(0.33, "silent: decides nothing where every genome goes to the end"),
     }
 )

@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 from nasdip_engine.errors import GenomeError, InvalidPhenotype
 from nasdip_engine.evolution.breeding import breed, draw_until
 from nasdip_engine.evolution.history import Closed, Converged, Generation
+from nasdip_engine.evolution.racing import Field, rank_correlation
 from nasdip_engine.evolution.settings import SearchSettings
 from nasdip_engine.genome.cost import cost, multiply_adds_per_pixel
-from nasdip_engine.genome.genome import Genome
+from nasdip_engine.genome.genome import REPRESENTATIONS, Genome
 from nasdip_engine.genome.starters import starters
 from nasdip_engine.seeding import Seeds, generator
 from nasdip_engine.task import Task
@@ -27,12 +29,17 @@ __all__ = [
     "Converged",
     "Ranked",
     "best_of",
+    "close",
+    "entrants",
+    "evaluated_with",
     "evaluation_key",
     "finalists_of",
     "first_generation",
     "is_starter",
     "next_generation",
+    "raced",
     "refusal",
+    "stop_at",
 ]
 
 EXCLUDED = "excluded by owner"
@@ -45,7 +52,7 @@ FLAT_GAIN = 0.005
 
 @dataclass(frozen=True, slots=True)
 class Ranked:
-    """One network of a search.
+    """One network of a search that was trained to the last rung.
 
     genome: text of the first individual that described it, in `generation`.  digest: of its phenotype.
     fitness: over 0, to 1.  multiply_adds_per_pixel: of one forward pass at the crop's size.  starter: it is one of
@@ -142,13 +149,105 @@ def first_generation(settings: SearchSettings, seeds: Seeds) -> Generation:
     return _population(settings, seeds, 0, set(), allowed[:wanted])
 
 
+def _digest(text: str, settings: SearchSettings) -> str | None:
+    """Of the phenotype; None for a genome that is refused."""
+    if refusal(text, settings) is not None:
+        return None
+    return _network(text, settings.crop, settings.input_channels)[0]
+
+
 def _seen(history: Sequence[Closed], settings: SearchSettings) -> set[str]:
-    return {
-        _network(text, settings.crop, settings.input_channels)[0]
-        for closed in history
-        for text in closed.generation.genomes
-        if refusal(text, settings) is None
+    digests = (_digest(text, settings) for closed in history for text in closed.generation.genomes)
+    return {digest for digest in digests if digest is not None}
+
+
+def _whole(history: Sequence[Closed], settings: SearchSettings) -> dict[str, float]:
+    """Fitness of each network that was trained to the last rung, by digest."""
+    last = settings.race.last
+    slots = [(text, fitness) for text, fitness, rung, _ in _slots(history, last) if rung == last]
+    return {digest: fitness for text, fitness in slots if (digest := _digest(text, settings)) is not None}
+
+
+def _slots(history: Sequence[Closed], last: int) -> Iterator[tuple[str, float, int, int]]:
+    """(genome, fitness, highest rung, generation) of every place so far."""
+    for closed in history:
+        genomes = closed.generation.genomes
+        rungs = (last,) * len(genomes) if closed.rungs is None else closed.rungs
+        for text, fitness, rung in zip(genomes, closed.fitness, rungs, strict=True):
+            yield text, fitness, rung, closed.generation.number
+
+
+def entrants(generation: Generation, history: Sequence[Closed], settings: SearchSettings) -> tuple[str, ...]:
+    """The networks that a generation trains: a genome of each, in slot order, the first one that describes it.
+
+    Without those that are refused and those that an earlier generation trained to the last rung, such as elites: they
+    have their fitness and take nobody's place in a race.  One that an earlier race stopped runs again.
+    """
+    known = _whole(history, settings)
+    fresh: dict[str, str] = {}
+    for text in generation.genomes:
+        digest = _digest(text, settings)
+        if digest is not None and digest not in known:
+            fresh.setdefault(digest, text)
+    return tuple(fresh.values())
+
+
+def close(
+    generation: Generation, history: Sequence[Closed], settings: SearchSettings, fields: Sequence[Field]
+) -> Closed:
+    """The generation with the fitness of each slot: 0 where it is refused, else that of the highest rung reached.
+
+    fields: what `entrants` were trained to, rung by rung.  A network that is in none has its fitness from before.
+    Raises KeyError for one that has neither.
+    """
+    race = settings.race
+    found: dict[str | None, tuple[float, int]] = {
+        digest: (fitness, race.last) for digest, fitness in _whole(history, settings).items()
     }
+    for field in fields:
+        for text, fitness in zip(field.networks, field.fitness, strict=True):
+            found[_digest(text, settings)] = (fitness, field.rung)
+    found[None] = (0.0, 0)
+    slots = [found[_digest(text, settings)] for text in generation.genomes]
+    rungs = tuple(rung for _, rung in slots) if race.last else None
+    return Closed(generation, tuple(fitness for fitness, _ in slots), rungs)
+
+
+def stop_at(genome_text: str, settings: SearchSettings, rung: int) -> int | None:
+    """Iterations after which the search fit of a rung is stopped; None at the last rung, which is the whole fit.
+
+    A genome that says its own length T is stopped after the rung's part of that.  Raises InvalidPhenotype.
+    """
+    race = settings.race
+    if rung == race.last:
+        return None
+    return race.length(Genome.parse(genome_text).phenotype().iterations(settings.iterations), rung)
+
+
+def raced(
+    fields: Sequence[Field], settings: SearchSettings, spent: Sequence[tuple[int, int]]
+) -> list[dict[str, Any]]:
+    """What `run.json` tells of a generation's rungs, one record each.
+
+    spent: of each rung, how many networks were trained to it now, and their iterations together.  `length` is that of
+    a fit in iterations, null where genomes say it themselves; `spearman` the rank correlation with the rung before.
+    """
+    race, whole = settings.race, settings.longest_search_fit
+    own = bool(REPRESENTATIONS[settings.representation].lengths)
+    told: list[dict[str, Any]] = []
+    for place, (field, (evaluations, iterations)) in enumerate(zip(fields, spent, strict=True)):
+        told.append(
+            {
+                "rung": field.rung,
+                "share": float(race.shares[field.rung]),
+                "length": None if own else race.length(whole, field.rung),
+                "networks": len(field.networks),
+                "evaluations": evaluations,
+                "iterations": iterations,
+                "spearman": rank_correlation(fields[place - 1], field) if place else None,
+            }
+        )
+    return told
 
 
 def _order(text: str, fitness: float, settings: SearchSettings) -> tuple[float, float, str]:
@@ -203,17 +302,19 @@ def next_generation(
 
 
 def best_of(history: Sequence[Closed], settings: SearchSettings) -> list[Ranked]:
-    """Every distinct network that has a fitness, best first: fitness, fewer multiply-adds, digest."""
+    """Every distinct network that has a fitness, best first: fitness, fewer multiply-adds, digest.
+
+    Only those that were trained to the last rung: the fitness of the others is a lower bound.  Where none of these has
+    a fitness, because each one diverged there or was excluded, those of the highest rung that any has one at.
+    """
     known: dict[str, Ranked] = {}
     hand_made = _starter_digests(settings.units, settings.representation)
-    for closed in history:
-        for text, fitness in zip(closed.generation.genomes, closed.fitness, strict=True):
-            if fitness > 0:
-                digest, price = _network(text, settings.crop, settings.input_channels)
-                known.setdefault(
-                    digest,
-                    Ranked(text, digest, fitness, price, closed.generation.number, digest in hand_made),
-                )
+    able = [slot for slot in _slots(history, settings.race.last) if slot[1] > 0]
+    top = max((rung for _, _, rung, _ in able), default=0)
+    for text, fitness, rung, number in able:
+        if rung == top:
+            digest, price = _network(text, settings.crop, settings.input_channels)
+            known.setdefault(digest, Ranked(text, digest, fitness, price, number, digest in hand_made))
     return sorted(known.values(), key=lambda one: (-one.fitness, one.multiply_adds_per_pixel, one.digest))
 
 
@@ -245,6 +346,20 @@ def is_starter(genome_text: str) -> bool:
     return genome.phenotype().digest in _starter_digests(genome.units, genome.representation)
 
 
+def evaluated_with(settings: SearchSettings, stop: int | None = None) -> dict[str, Any]:
+    """The part of the settings that one fitness depends on, as its key and the evaluation store have it.
+
+    A fit that is stopped after so many iterations is the whole fit of a search of that length, and has its key; where
+    genomes say their length, `rung` tells after how many they were stopped, 0 for not.
+    """
+    evaluation = settings.evaluation()
+    if stop is None:
+        return {"evaluation": evaluation, "rung": 0}
+    if REPRESENTATIONS[settings.representation].lengths:
+        return {"evaluation": evaluation, "rung": stop}
+    return {"evaluation": evaluation | {"iterations": stop}, "rung": 0}
+
+
 def evaluation_key(
     frame_digest: str,
     task: Task,
@@ -252,18 +367,18 @@ def evaluation_key(
     seeds: Seeds,
     phenotype_digest: str,
     *,
-    rung: int = 0,
+    stop: int | None = None,
 ) -> str:
     """sha256, in hex, of all that a fitness is a function of; equal keys have equal fitness to the last bit.
 
-    The search's population, length and cost cap are not in it: they decide who is evaluated, not the fitness.
+    stop: iterations after which the fit is stopped (`stop_at`).
+    The search's population, length, rungs and cost cap are not in it: they decide who is evaluated, not the fitness.
     """
     parts = {
         "frame": frame_digest,
         "task": task.to_json(),
-        "evaluation": settings.evaluation(),
+        **evaluated_with(settings, stop),
         "evaluation_seed": seeds.evaluation_seed,
         "phenotype": phenotype_digest,
-        "rung": rung,
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True, separators=(",", ":")).encode()).hexdigest()

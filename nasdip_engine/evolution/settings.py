@@ -15,6 +15,7 @@ from typing import Any
 
 from nasdip_engine.errors import SettingsError
 from nasdip_engine.evolution.presets import GPU_PRESETS, PRESETS
+from nasdip_engine.evolution.racing import Race
 from nasdip_engine.genome.genome import MAX_UNITS, REPRESENTATIONS
 from nasdip_engine.genome.starters import cheapest_starter, starter_multiply_adds_per_pixel
 from nasdip_engine.task import IMPULSE, KERNELS, NONE, Task, TaskKind
@@ -58,6 +59,8 @@ _RANGES: Mapping[str, tuple[float, float]] = MappingProxyType(
         "threads": (1, 64),
         "tile": (64, 1024),
         "tile_finalists": (1, 4),
+        "first_rung": (0.02, 1.0),
+        "promoted_share": (0.05, 0.95),
     }
 )
 _CHOICES: Mapping[str, tuple[Any, ...]] = MappingProxyType(
@@ -89,9 +92,11 @@ class SearchSettings:
     "lpips-observed" (eq. 6: LPIPS against the observation itself).  average_decay is of the averaged output, 0 for
     the last output alone; jitter the standard deviation of the noise added to z in each iteration.  tile is
     the most pixels a side of a picture that is fitted whole; larger ones are fitted in tiles of that size by the
-    best tile_finalists networks.  The paper's value of each, and where it is printed, stand in `evolution.paper`.
-    precision, threads and device_class say what an evaluation computes with; `devices.refusal` says where a machine
-    can't.
+    best tile_finalists networks.  first_rung is the part of the iterations for which every new network of a
+    generation is trained, the best promoted_share of them three times as long, and so on up to the whole fit; 1 trains
+    all whole (`evolution.racing`), as does a search fit too short for a rung.  The paper's value of each, and where it
+    is printed, stand in `evolution.paper`.  precision, threads and device_class say what an evaluation computes with;
+    `devices.refusal` says where a machine can't.
     """
 
     preset: str
@@ -124,6 +129,8 @@ class SearchSettings:
     device_class: str = "cpu"
     tile: int = TILE
     tile_finalists: int = 1
+    first_rung: float = 1.0
+    promoted_share: float = 0.33
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -134,6 +141,12 @@ class SearchSettings:
                 object.__setattr__(self, field.name, 0.0)
             else:
                 object.__setattr__(self, field.name, _checked_number(field.name, value, field.type == "int"))
+        if self.first_rung < 1 and self.fitness != "held-out":
+            raise SettingsError(
+                f"first_rung is {self.first_rung}; with fitness {self.fitness!r} it must be 1: that score may fall as a "
+                "fit goes on, so a short fit does not tell who would be worth a longer one",
+                field="first_rung",
+            )
 
     @property
     def elites(self) -> int:
@@ -157,6 +170,12 @@ class SearchSettings:
         """
         once = max(REPRESENTATIONS[self.representation].lengths, default=self.final_iterations)
         return 2 * once if task.refits and self.hold_out_share else once
+
+    @property
+    def race(self) -> Race:
+        """The rungs of a generation; a single one, the whole fit, where nothing is raced."""
+        shortest = min(REPRESENTATIONS[self.representation].lengths, default=self.iterations)
+        return Race.of(self.first_rung, self.promoted_share, self.elites, shortest)
 
     def finals(self, tiles: int) -> int:
         """How many networks get a final fit where the picture is fitted in so many tiles; 1: whole."""
@@ -277,6 +296,8 @@ def settings_for(preset: str, task: Task, overrides: Mapping[str, Any] | None = 
     if task.noise == IMPULSE:
         values["loss"] = "absolute"  # a squared loss follows the impulses
     values |= given
+    if values.get("fitness", "held-out") != "held-out" and "first_rung" not in given:
+        values["first_rung"] = 1.0  # a preset that races does not keep another score from being chosen
     settings = SearchSettings(**values)
     if "iterations" in given and "final_iterations" not in given:
         scaled = round(given["iterations"] * base["final_iterations"] / base["iterations"])
@@ -354,10 +375,13 @@ def describe(
 
     final_pixels: output pixels of the final fit, of all its tiles together; a search frame never has more.  Every
     evaluation is counted as if no network came twice, as long as its representation lets it train, and every final
-    fit as if it ran to its limit.
+    fit as if it ran to its limit.  evaluations are networks; with racing the iterations are those of all rungs, as if
+    no two networks that are promoted last were equal.
     """
-    evaluations = settings.population + (settings.generations - 1) * (settings.population - settings.elites)
-    search = evaluations * settings.longest_search_fit
+    bred, later = settings.population - settings.elites, settings.generations - 1
+    evaluations = settings.population + later * bred
+    race, longest = settings.race, settings.longest_search_fit
+    search = race.iterations(settings.population, longest) + later * race.iterations(bred, longest)
     final = settings.finals(tiles) * settings.longest_final_fit(task)
     return {
         "evaluations": evaluations,

@@ -210,7 +210,7 @@ def check_the_rows(job: Job) -> None:
     numbers = list(Event.objects.filter(job=job).order_by("number").values_list("number", flat=True))
     assert numbers == list(range(1, len(numbers) + 1))
     evaluated = list(
-        Event.objects.filter(job=job, kind="evaluated").values_list("data__slot_genome", flat=True)
+        Event.objects.filter(job=job, kind="evaluated").values_list("data__slot_genome", "data__rung")
     )
     assert len(evaluated) == len(set(evaluated)), "an evaluation was counted twice"
     assert not WorkItem.objects.filter(job=job, state__in=(ItemState.LEASED, ItemState.WAITING)).exists()

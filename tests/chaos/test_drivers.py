@@ -27,7 +27,7 @@ class Case:
 
     task: str
     pixels: NDArray[np.unsignedinteger[Any]]
-    settings: dict[str, int]
+    settings: dict[str, float]
     factor: int = 1
     hole: tuple[slice, slice] | None = None
 
@@ -35,6 +35,13 @@ class Case:
 CASES = {
     "denoise": Case(
         "denoise", photograph()[100:148, 200:248], {"population": 4, "generations": 2, "iterations": 20}
+    ),
+    # Rungs of 25, 75 and 100 iterations.
+    "raced": Case(
+        "denoise",
+        photograph()[100:148, 200:248],
+        {"population": 5, "generations": 2, "iterations": 100, "first_rung": 0.25, "promoted_share": 0.5}
+        | {"final_iterations": 20, "units": 2},
     ),
     "upscale": Case(
         "upscale",
@@ -124,5 +131,6 @@ def test_the_command_line_gives_what_the_workers_give(instance: Instance, tmp_pa
     for run in (by_hand, by_workers):
         del run["cost"]["seconds"]
     assert by_hand == by_workers
+    assert ("rungs" in by_hand["generations"][0]) == ("first_rung" in case.settings)
     restored = (tmp_path / "out" / "restored.png").read_bytes()
     assert storage.digest_of(restored) == done.result_digest, "the same file, byte by byte"

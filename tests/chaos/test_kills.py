@@ -10,7 +10,7 @@ import pytest
 import redis
 from django.db import connection
 
-from tests.chaos.instance import LEASE_SECONDS, LONG, Instance, check_the_rows, is_gone, signature
+from tests.chaos.instance import LEASE_SECONDS, LONG, SETTINGS, Instance, check_the_rows, is_gone, signature
 from tests.servers import RedisServer
 from tests.waiting import wait_for
 from tests.worker.test_files import storage_held
@@ -54,6 +54,25 @@ def test_a_worker_killed_in_the_middle_of_a_fit_on_postgresql(
     on_postgres: Instance, undisturbed: dict[str, Any]
 ) -> None:
     killed_worker(on_postgres, undisturbed)
+
+
+def test_a_worker_killed_within_a_rung_of_a_race(instance: Instance) -> None:
+    raced = SETTINGS | {"iterations": 75, "first_rung": 0.34, "promoted_share": 0.5}
+    job = instance.submit(overrides=raced)
+    doomed = instance.worker("doomed", hook=SLOWLY)
+    second = WorkItem.objects.filter(job=job, rung=1)
+    wait_for(lambda: second.filter(state=ItemState.LEASED).exists(), LONG, "the second rung to be worked on")
+    doomed.fit()
+    doomed.kill()
+    assert second.filter(state=ItemState.LEASED).exists(), "only the sweep knows"
+    instance.worker("heir")
+    instance.wait_until(job, JobState.DONE)
+    assert "worker_lost" in instance.faults(job)
+    again = instance.submit("bob", overrides=raced)
+    instance.wait_until(again, JobState.DONE)
+    assert instance.faults(again) == []
+    check_the_rows(again)
+    assert equals(job, signature(again))
 
 
 def test_a_fit_and_then_the_whole_evaluator_killed(instance: Instance, undisturbed: dict[str, Any]) -> None:

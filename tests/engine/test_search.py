@@ -265,6 +265,7 @@ def test_the_key_holds_all_that_a_fitness_depends_on_and_nothing_else() -> None:
     same = [
         evaluation_key("frame", TASK, replace(PREVIEW, population=50, generations=9), SEEDS, "phenotype"),
         evaluation_key("frame", TASK, PREVIEW, replace(SEEDS, seed=1, evolution_seed=2), "phenotype"),
+        evaluation_key("frame", TASK, replace(PREVIEW, first_rung=0.2), SEEDS, "phenotype"),
     ]
     others = [
         evaluation_key("other", TASK, PREVIEW, SEEDS, "phenotype"),
@@ -273,9 +274,9 @@ def test_the_key_holds_all_that_a_fitness_depends_on_and_nothing_else() -> None:
         evaluation_key("frame", TASK, replace(PREVIEW, loss="absolute"), SEEDS, "phenotype"),
         evaluation_key("frame", TASK, PREVIEW, replace(SEEDS, evaluation_seed=1), "phenotype"),
         evaluation_key("frame", TASK, PREVIEW, SEEDS, "other"),
-        evaluation_key("frame", TASK, PREVIEW, SEEDS, "phenotype", rung=1),
+        evaluation_key("frame", TASK, PREVIEW, SEEDS, "phenotype", stop=25),
     ]
-    assert same == [base] * 2
+    assert same == [base] * 3
     assert len({base, *others}) == 1 + len(others)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -50,6 +51,9 @@ def test_settings_round_trip_as_json(preset: str, representation: str) -> None:
         ("learning_rate", 0.0, "1e-05 to 1.0"),
         ("hold_out_share", 0.16, "0.01 to 0.15"),
         ("threads", 65, "1 to 64"),
+        ("first_rung", 0.01, "0.02 to 1.0"),
+        ("first_rung", math.nan, "0.02 to 1.0"),
+        ("promoted_share", 1.0, "0.05 to 0.95"),
         ("selection", "best", "rank, fitness, tournament"),
         ("loss", "huber", "squared, absolute"),
         ("fitness", "lpips", "held-out, lpips-observed"),
@@ -166,6 +170,30 @@ def test_cost_is_known_beforehand() -> None:
     assert cost["iterations_x_pixels"] == 1160 * 64**2 + 100 * 100 * 100
     small = describe(settings, DENOISE, final_pixels=32 * 32)  # a picture under the crop is searched whole
     assert small["iterations_x_pixels"] == (1160 + 100) * 32**2
+
+
+def test_cost_of_a_race_is_that_of_its_rungs() -> None:
+    raced = settings_for(
+        "preview", DENOISE, {"population": 12, "generations": 3, "iterations": 400, "first_rung": 0.075}
+    )
+    cost, whole = describe(raced, DENOISE), describe(replace(raced, first_rung=1.0), DENOISE)
+    first = 12 * 25 + 4 * 100 + 2 * 275 + 400
+    later = 11 * 25 + 4 * 100 + 2 * 275 + 400  # one elite passes and runs in no race
+    assert cost["search_iterations"] == first + 2 * later
+    assert whole["search_iterations"] == (12 + 2 * 11) * 400
+    assert cost["evaluations"] == whole["evaluations"] == 34
+    assert cost["final_iterations"] == whole["final_iterations"]
+
+
+def test_nothing_is_raced_by_a_score_that_may_fall() -> None:
+    raced = {"first_rung": 0.1, "fitness": "lpips-observed"}
+    with pytest.raises(
+        SettingsError, match=r"first_rung is 0\.1; with fitness 'lpips-observed' it must be 1"
+    ) as no:
+        settings_for("preview", DENOISE, raced)
+    assert no.value.field == "first_rung"
+    with pytest.raises(SettingsError, match="it must be 1"):
+        settings_for("paper", task_for("paper", DENOISE), {"first_rung": 0.5})
 
 
 def test_cost_counts_the_longest_training_that_genomes_can_ask_for() -> None:

@@ -101,7 +101,7 @@ def test_a_key_names_its_job_after_an_update_that_brought_settings(
     way, key = api(alice), {"Idempotency-Key": "k"}
     first = way("POST", "jobs", order(picture), **key).json()
     job = Job.objects.get(pk=first["id"])
-    younger = {"fitness", "tile", "tile_finalists"}
+    younger = {"fitness", "tile", "tile_finalists", "first_rung", "promoted_share"}
     kept = {name: value for name, value in job.settings.items() if name not in younger}
     Job.objects.filter(pk=job.pk).update(settings=kept)
     again = way("POST", "jobs", order(picture), **key)

@@ -95,7 +95,7 @@ def let_leases_run_out() -> None:
 
 
 def outcome_of(lease: Lease) -> dict[str, Any]:
-    """What the evaluator would have sent: a pure function of the genome, as in the real one."""
+    """What the evaluator would have sent: a pure function of genome and rung, rising with it, as in the real one."""
     if lease.kind is ItemKind.BASELINE:
         kept = files.keep(lease.job_id, encode_png(picture_pixels()))
         return {"method": "non-local means", "held_out_psnr": 21.5, "digest": "b" * 64, "picture": kept}
@@ -105,16 +105,17 @@ def outcome_of(lease: Lease) -> dict[str, Any]:
         tiles = {"tiles": [{"choice": "mean", "held_out_psnr": 25.0} for _ in parts]} if parts else {}
         return {"choice": "mean", "held_out_psnr": 25.0, "digest": "c" * 64, "result": kept, **tiles}
     share = int.from_bytes(hashlib.sha256(lease.genome.encode()).digest()[:4], "big") / 2**32
-    fitness = 0.1 + 0.8 * share
+    fitness = 0.1 + 0.8 * share + 0.01 * lease.rung
+    iterations = lease.request.get("stop") or 20
     outcome = {
         "fitness": fitness,
         "fitness_hex": fitness.hex(),
         "reason": None,
         "held_out_psnr": 10 + 40 * fitness,
-        "iterations": 20,
-        "best_iteration": 20,
+        "iterations": iterations,
+        "best_iteration": iterations,
         "still_falling": False,
-        "curve": [[20, 10 + 40 * fitness]],
+        "curve": [[iterations, 10 + 40 * fitness]],
         "multiply_adds": 1000,
         "pixels": 1280,
         "seconds": 0.5,

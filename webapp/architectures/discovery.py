@@ -21,7 +21,7 @@ def record(job: Job) -> list[Discovery]:
     """Record the best networks of a job whose generations are all closed; twice changes nothing.
 
     gain_over_starter is the difference in fitness to the best hand-made network of the same search, None
-    where no hand-made network lived.
+    where no hand-made network lived, or a race stopped them all.
     """
     # Here, not above: finishing a job imports this room, and the generations import finishing.
     from webapp.restorations.generations import history_of

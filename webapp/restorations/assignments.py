@@ -8,6 +8,7 @@ from uuid import UUID
 
 from django.conf import settings as site
 
+from nasdip_engine.evolution.search import stop_at
 from nasdip_engine.finals import tile_of_key
 from nasdip_engine.liveness import heartbeat_limit
 from webapp.pictures import storage
@@ -25,6 +26,7 @@ class Lease:
     request: what the guard's evaluator takes (OPEN: what `gpu_worker.opening` takes).
     heartbeat_limit: seconds without an iteration after which the evaluation counts as hanging.
     tile, tiles: which of how many parts of the picture a FINISH fits, from 0.
+    rung: the one at which an EVALUATE is stopped, from 0.
     """
 
     item_id: int
@@ -37,6 +39,7 @@ class Lease:
     heartbeat_limit: float
     tile: int = 0
     tiles: int = 1
+    rung: int = 0
 
 
 def assignment(job: Job, item: WorkItem, token: str) -> Lease:
@@ -54,6 +57,7 @@ def assignment(job: Job, item: WorkItem, token: str) -> Lease:
         heartbeat_limit=_heartbeat_limit(job, plan, item, kind),
         tile=tile_of_key(item.key) if kind is ItemKind.FINISH else 0,
         tiles=len(frames_of_final(job)) if kind is ItemKind.FINISH else 1,
+        rung=item.rung,
     )
 
 
@@ -71,6 +75,7 @@ def _request(job: Job, plan: Plan, item: WorkItem, kind: ItemKind, token: str) -
         "genome": item.genome or None,
         "method": None,
         "hook": None,
+        "stop": stop_at(item.genome, plan.settings, item.rung) if kind is ItemKind.EVALUATE else None,
     }
     if kind in (ItemKind.EVALUATE, ItemKind.FINISH):
         frame = (job.frames or {})["search"] if kind is ItemKind.EVALUATE else frames[tile_of_key(item.key)]

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.db.models import Count, QuerySet
+from django.db.models import QuerySet
 
 from nasdip_engine.evolution.settings import GPU_PRESETS, PRESETS, SearchSettings, describe
 from nasdip_engine.genome.starters import starter_multiply_adds_per_pixel
 from nasdip_engine.task import Task
 from webapp.restorations.models import Generation, Job, WorkItem
 from webapp.restorations.plan import Plan, frames_of_final
-from webapp.restorations.states import ItemKind, ItemState, JobState
+from webapp.restorations.states import GenerationState, ItemKind, ItemState, JobState
 from webapp.restorations.workers import alive, slots
 
 __all__ = ["device_of", "guess", "offered_presets", "rate", "seconds_for", "seconds_left"]
@@ -86,11 +86,14 @@ def seconds_left(job: Job) -> float | None:
     plan = Plan.of(job)
     items = WorkItem.objects.filter(job=job)
     done = items.filter(kind=ItemKind.EVALUATE, state=ItemState.DONE)
-    outcomes: list[dict[str, Any]] = [row or {} for row in done.values_list("outcome", flat=True)]
-    spent = [row for row in outcomes if row.get("seconds") and row["iterations"]]
+    outcomes: list[tuple[int, dict[str, Any]]] = [
+        (rung, row or {}) for rung, row in done.values_list("rung", "outcome")
+    ]
+    trained = [(rung, row) for rung, row in outcomes if row.get("seconds") and row["iterations"]]
+    spent = [row for _, row in trained]
     if not spent:
         return None
-    each = sum(row["seconds"] for row in spent) / len(spent)
+    each = sum(row["seconds"] for row in spent) / sum(_part(plan.settings, rung) for rung, _ in trained)
     per_step = sum(row["seconds"] / row["iterations"] / row["pixels"] for row in spent) / len(spent)
     frames = frames_of_final(job)
     pixels = sum(frame["height"] * frame["width"] for frame in frames) * job.factor**2
@@ -102,7 +105,7 @@ def seconds_left(job: Job) -> float | None:
         # Fits stop by themselves, so what those of the job took says more than the limit of iterations.
         took = _seconds_of(fits)
         return -(-open_fits // at_once) * (sum(took) / len(took) if took else one_final)
-    left = _evaluations_left(job, plan.settings)
+    left = _fits_left(job, plan.settings)
     return left * each / min(at_once, max(1, plan.settings.population)) + (
         -(-plan.settings.finals(len(frames)) * len(frames) // at_once) * one_final
     )
@@ -113,10 +116,22 @@ def _seconds_of(fits: QuerySet[WorkItem]) -> list[float]:
     return [row["seconds"] for row in rows if row and row.get("seconds")]
 
 
-def _evaluations_left(job: Job, settings: SearchSettings) -> int:
-    closed = Generation.objects.filter(job=job, state="closed").aggregate(count=Count("id"))["count"]
-    waiting = WorkItem.objects.filter(
+def _part(settings: SearchSettings, rung: int) -> float:
+    """What a fit of a rung is of a whole search fit."""
+    return settings.race.length(settings.longest_search_fit, rung) / settings.longest_search_fit
+
+
+def _fits_left(job: Job, settings: SearchSettings) -> float:
+    """Search fits to come, those of lower rungs as parts of whole ones; without ties."""
+    whole, bred = settings.longest_search_fit, settings.population - settings.elites
+    closed = Generation.objects.filter(job=job, state=GenerationState.CLOSED).count()
+    open_fits = WorkItem.objects.filter(
         job=job, kind=ItemKind.EVALUATE, state__in=(ItemState.WAITING, ItemState.LEASED)
-    ).count()
+    )
+    left = sum(_part(settings, rung) for rung in open_fits.values_list("rung", flat=True))
+    current = Generation.objects.filter(job=job, state=GenerationState.OPEN).first()
+    if current is not None and current.rungs:
+        newest = current.rungs[-1]
+        left += settings.race.iterations_after(len(newest["keys"]), whole, newest["rung"]) / whole
     unopened = max(0, settings.generations - closed - 1)
-    return waiting + unopened * (settings.population - settings.elites)
+    return left + unopened * settings.race.iterations(bred, whole) / whole

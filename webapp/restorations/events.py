@@ -32,6 +32,7 @@ class EventKind(StrEnum):
     QUEUED = "queued"
     STARTED = "started"
     GENERATION_OPENED = "generation_opened"
+    RUNG_OPENED = "rung_opened"
     EVALUATED = "evaluated"
     PROGRESS = "progress"
     BEST = "best"
@@ -58,7 +59,8 @@ class Bare(TypedDict):
 class GenerationOpened(TypedDict):
     """A population was drawn or bred.
 
-    population: how many genomes it has; networks: how many of them are new to the job and get an `evaluated`.
+    population: how many genomes it has; networks: how many of them are new to the job and get an `evaluated`, those of
+    its first rung where there is a race.
     """
 
     generation: int
@@ -66,10 +68,27 @@ class GenerationOpened(TypedDict):
     networks: int
 
 
+class RungOpened(TypedDict):
+    """The best networks of the rung before, or all new ones, are trained for a `share` of the iterations.
+
+    rung: from 0, of so many `rungs`; networks: how many of it get an `evaluated`.
+    """
+
+    generation: int
+    rung: int
+    rungs: int
+    share: float
+    networks: int
+
+
 class Evaluated(TypedDict):
-    """A genome of the open generation has its fitness, in [0, 1]; reason: why it is 0, or null."""
+    """A genome of the open generation has its fitness, in [0, 1]; reason: why it is 0, or null.
+
+    rung: the one it was trained to, from 0; with a race a genome may get several, the last one counts.
+    """
 
     generation: int | None
+    rung: int
     slot_genome: str
     fitness: float
     reason: str | None
@@ -180,6 +199,7 @@ SHAPES: dict[EventKind, type] = {
     EventKind.QUEUED: Bare,
     EventKind.STARTED: Bare,
     EventKind.GENERATION_OPENED: GenerationOpened,
+    EventKind.RUNG_OPENED: RungOpened,
     EventKind.EVALUATED: Evaluated,
     EventKind.PROGRESS: Progress,
     EventKind.BEST: Best,

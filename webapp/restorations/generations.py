@@ -17,15 +17,32 @@ from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from nasdip_engine.evolution import history as engine
-from nasdip_engine.evolution.search import EXCLUDED, Converged, first_generation, next_generation
+from nasdip_engine.evolution.search import (
+    EXCLUDED,
+    Converged,
+    close,
+    entrants,
+    first_generation,
+    next_generation,
+)
 from nasdip_engine.outcome import without_fitness
-from webapp.restorations import events, notify
+from webapp.restorations import events
 from webapp.restorations.assignments import Lease
 from webapp.restorations.events import EventKind
 from webapp.restorations.finals import advance_finals, enter_finishing, open_finals
 from webapp.restorations.learning import tell_end
 from webapp.restorations.models import Generation, Job, WorkItem
 from webapp.restorations.plan import Plan
+from webapp.restorations.rungs import (
+    closed_of,
+    fields_of,
+    items_of_open_rung,
+    open_next,
+    rung_of,
+    tell_evaluated,
+    tell_opened,
+    write,
+)
 from webapp.restorations.states import ENDED, SETTLED, GenerationState, ItemKind, ItemState, JobState
 from webapp.restorations.transitions import fail, hold, move, settle
 
@@ -58,7 +75,7 @@ def open_job(lease: Lease, frames: Mapping[str, Any]) -> bool:
             return False
         Job.objects.filter(pk=job.pk).update(frames=dict(frames))
         job.frames = dict(frames)
-        _open(job, Plan.of(job), population)
+        _open(job, Plan.of(job), population, ())
         advance(job)
         settle(job.pk)
     return True
@@ -92,7 +109,7 @@ def record(lease: Lease, outcome: Mapping[str, Any], preview: str = "") -> bool:
         if job is None or not _write_outcome(lease, dict(outcome)):
             return False
         if lease.kind is ItemKind.EVALUATE:
-            _tell_evaluated(job, lease, outcome)
+            tell_evaluated(job, lease, outcome)
             _note_best(job, lease, outcome, preview)
         elif lease.kind is ItemKind.FINISH:
             tell_end(job, lease, outcome)
@@ -116,8 +133,7 @@ def poison(job: Job, item: WorkItem, reason: str) -> None:
         state=ItemState.POISONED, outcome=outcome, lease_token="", lease_until=None, updated_at=timezone.now()
     )
     if item.kind == ItemKind.EVALUATE:
-        told = _evaluated(item.generation, item.genome, outcome)
-        events.append(job.pk, EventKind.EVALUATED, told)
+        tell_evaluated(job, item, outcome)
     advance(job)
 
 
@@ -140,7 +156,7 @@ def exclude(job: Job, item: WorkItem) -> None:
         state=ItemState.REFUSED, outcome=outcome, lease_token="", lease_until=None, updated_at=timezone.now()
     )
     if item.kind == ItemKind.EVALUATE:
-        events.append(job.pk, EventKind.EVALUATED, _evaluated(item.generation, item.genome, outcome))
+        tell_evaluated(job, item, outcome)
     advance(job)
 
 
@@ -157,22 +173,26 @@ def begin(job: Job) -> None:
 
 
 def advance(job: Job) -> None:
-    """Close the open generation if it is complete, and write what follows.  The caller holds the job."""
+    """Write the next rung of the open generation when one is settled, or close it and write what follows.
+
+    The caller holds the job.
+    """
     while True:
         row = Generation.objects.filter(job=job, state=GenerationState.OPEN).first()
         if row is None:
             break
-        items = {item.key: item for item in WorkItem.objects.filter(job=job, key__in=set(row.keys))}
+        items = items_of_open_rung(row)
         if any(item.state not in SETTLED for item in items.values()):
             return
         plan = Plan.of(job)
-        _close(job, row, items)
-        closed = history_of(job)
+        if open_next(job, plan, row, items):
+            continue
+        closed = [*(history := history_of(job)), _close(job, plan, row, history)]
         step = next_generation(plan.settings, plan.seeds, closed)
         if isinstance(step, Converged):
             open_finals(job, plan, closed)
             return
-        _open(job, plan, step)
+        _open(job, plan, step, closed)
     if Job.objects.filter(pk=job.pk, generation__isnull=False).exclude(state__in=ENDED).exists():
         if not WorkItem.objects.filter(job=job, kind=ItemKind.FINISH).exists():
             # The search gave nothing while its job was being paused, when it could not fail yet.
@@ -183,13 +203,7 @@ def advance(job: Job) -> None:
 def history_of(job: Job) -> list[engine.Closed]:
     """Every closed generation with the fitness of each slot, to the last bit."""
     rows = Generation.objects.filter(job=job, state=GenerationState.CLOSED).order_by("number")
-    return [
-        engine.Closed(
-            engine.Generation(row.number, tuple(row.genomes), row.elites),
-            tuple(float.fromhex(text) for text in row.fitness or ()),
-        )
-        for row in rows
-    ]
+    return [closed_of(row) for row in rows]
 
 
 def _write_outcome(lease: Lease, outcome: dict[str, Any]) -> bool:
@@ -214,64 +228,59 @@ def _write_outcome(lease: Lease, outcome: dict[str, Any]) -> bool:
     return True
 
 
-def _open(job: Job, plan: Plan, generation: engine.Generation) -> None:
-    slots = [plan.slot(genome) for genome in generation.genomes]
-    Generation.objects.create(
+def _open(job: Job, plan: Plan, generation: engine.Generation, history: Sequence[engine.Closed]) -> None:
+    """Write a generation, and the rows of its networks: with a race those of its first rung."""
+    slots = asked = [plan.slot(genome) for genome in generation.genomes]
+    race, rung, rungs = plan.settings.race, 0, []
+    if race.last:
+        networks = entrants(generation, history, plan.settings)
+        rung = race.next_rung(len(networks))
+        starting = [plan.slot(genome, rung) for genome in networks]
+        rungs = [rung_of(rung, starting)] if starting else []
+        asked = [*(slot for slot in slots if slot.refused is not None), *starting]
+    row = Generation.objects.create(
         job=job,
         number=generation.number,
         genomes=[slot.genome for slot in slots],
         keys=[slot.key for slot in slots],
         elites=generation.elites,
+        rungs=rungs,
     )
-    known = set(
-        WorkItem.objects.filter(job=job, key__in={slot.key for slot in slots}).values_list("key", flat=True)
-    )
-    rows: dict[str, WorkItem] = {}
-    for slot in slots:
-        if slot.key not in known and slot.key not in rows:
-            rows[slot.key] = WorkItem(
-                job=job,
-                generation=generation.number,
-                kind=ItemKind.EVALUATE,
-                key=slot.key,
-                genome=slot.genome,
-                device_class=job.device_class,
-                state=ItemState.WAITING if slot.refused is None else ItemState.REFUSED,
-                outcome=None if slot.refused is None else without_fitness(slot.refused),
-            )
-    WorkItem.objects.bulk_create(rows.values())
+    rows = write(job, generation.number, rung, asked)
     Job.objects.filter(pk=job.pk).update(generation=generation.number)
     job.generation = generation.number
     opened = {"generation": generation.number, "population": len(slots), "networks": len(rows)}
     events.append(job.pk, EventKind.GENERATION_OPENED, opened)
-    for row in rows.values():
-        if row.outcome is not None:
-            events.append(job.pk, EventKind.EVALUATED, _evaluated(row.generation, row.genome, row.outcome))
-    notify.look(sum(row.state == ItemState.WAITING for row in rows.values()))
+    tell_opened(job, plan, row, rows)
 
 
-def _close(job: Job, row: Generation, items: Mapping[str, WorkItem]) -> None:
-    outcomes = [items[key].outcome or {} for key in row.keys]
-    closed = engine.Closed(
-        engine.Generation(row.number, tuple(row.genomes), row.elites),
-        tuple(float.fromhex(outcome["fitness_hex"]) for outcome in outcomes),
-    )
+def _close(job: Job, plan: Plan, row: Generation, history: Sequence[engine.Closed]) -> engine.Closed:
+    keys = {*row.keys, *(key for rung in row.rungs for key in rung["keys"])}
+    own = Q(generation=row.number) | Q(key__in=keys)
+    items = {item.key: item for item in WorkItem.objects.filter(own, job=job, kind=ItemKind.EVALUATE)}
+    fields = fields_of(row, plan, {key: item.outcome or {} for key, item in items.items()})
+    population = engine.Generation(row.number, tuple(row.genomes), row.elites)
+    closed = close(population, history, plan.settings, fields)
+    reached = closed.rungs or (None,) * len(closed.fitness)
+    slots = [items[plan.slot(*place).key] for place in zip(row.genomes, reached, strict=True)]
     fresh = [item for item in items.values() if item.generation == row.number]
     Generation.objects.filter(pk=row.pk, state=GenerationState.OPEN).update(
         state=GenerationState.CLOSED,
         closed_at=timezone.now(),
         fitness=[value.hex() for value in closed.fitness],
+        reached=None if closed.rungs is None else list(closed.rungs),
         best=closed.best,
         mean=closed.mean,
         worst=closed.worst,
-        **_counts(fresh, [items[key] for key in row.keys]),
+        **_counts(fresh, slots),
     )
     stats = {"generation": row.number, "best": closed.best, "mean": closed.mean, "worst": closed.worst}
     events.append(job.pk, EventKind.GENERATION_CLOSED, stats)
+    return closed
 
 
 def _counts(fresh: Sequence[WorkItem], slots: Sequence[WorkItem]) -> dict[str, int]:
-    """What the generation cost: networks that are new in it, and its slots without a network."""
+    """What the generation cost: fits that are new in it, and its slots without a network."""
     trained = [item for item in fresh if item.state != ItemState.REFUSED]
     outcomes = [item.outcome or {} for item in trained]
     return {
@@ -280,20 +289,6 @@ def _counts(fresh: Sequence[WorkItem], slots: Sequence[WorkItem]) -> dict[str, i
         "failed": sum(outcome["fitness"] == 0 for outcome in outcomes),
         "iterations": sum(outcome["iterations"] for outcome in outcomes),
     }
-
-
-def _evaluated(generation: int | None, genome: str, outcome: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        "generation": generation,
-        "slot_genome": genome,
-        "fitness": outcome["fitness"],
-        "reason": outcome["reason"],
-        "held_out_psnr": outcome["held_out_psnr"],
-    }
-
-
-def _tell_evaluated(job: Job, lease: Lease, outcome: Mapping[str, Any]) -> None:
-    events.append(job.pk, EventKind.EVALUATED, _evaluated(lease.generation, lease.genome, outcome))
 
 
 def _better_than(fitness: float) -> Q:

@@ -143,8 +143,12 @@ class Job(models.Model):
 class Generation(models.Model):
     """A population, fixed before any of it is evaluated.
 
-    `keys[i]` names the work item of `genomes[i]`; genomes of one phenotype share a key.  `fitness[i]`
-    (hexadecimal floats) is written when the generation closes.
+    `keys[i]` names the work item of `genomes[i]`, at the last rung where there is a race; genomes of one phenotype
+    share a key.  `fitness[i]` (hexadecimal floats) is written when the generation closes.
+
+    `rungs`, where there is a race: one object a rung that was opened, the newest last: its number `rung`, a genome of
+    each network in it (`genomes`) and the `keys` of their work items.  A rung is fixed before any of it is evaluated.
+    `reached[i]`, written at the close: the highest rung of `genomes[i]`, whose fitness it has.
     """
 
     job = models.ForeignKey(Job, on_delete=models.CASCADE, related_name="generations")
@@ -152,6 +156,8 @@ class Generation(models.Model):
     genomes = models.JSONField()
     keys = models.JSONField(default=list)
     elites = models.PositiveIntegerField(default=0)
+    rungs = models.JSONField(default=list, blank=True)
+    reached = models.JSONField(null=True, blank=True)
     state = models.CharField(max_length=16, choices=_choices(GenerationState), default=GenerationState.OPEN)
     fitness = models.JSONField(null=True, blank=True)
     best = models.FloatField(null=True, blank=True)

@@ -6,7 +6,7 @@ import hashlib
 from dataclasses import dataclass
 from typing import Any
 
-from nasdip_engine.evolution.search import EXCLUDED, evaluation_key, refusal
+from nasdip_engine.evolution.search import EXCLUDED, evaluation_key, refusal, stop_at
 from nasdip_engine.evolution.settings import SearchSettings
 from nasdip_engine.genome.genome import Genome
 from nasdip_engine.seeding import Seeds
@@ -48,13 +48,17 @@ class Plan:
             excluded=frozenset(entry["key"] for entry in job.excluded),
         )
 
-    def slot(self, genome: str) -> Slot:
-        """The key of a genome: equal for genomes of one phenotype, so that none is trained twice in a job."""
+    def slot(self, genome: str, rung: int | None = None) -> Slot:
+        """The key of a genome: equal for genomes of one phenotype, so that none is trained twice in a job.
+
+        rung: the key is that of the fit which is stopped at that rung of the settings' race; None: of the whole fit.
+        """
         why = refusal(genome, self.settings)
         if why is not None:
             return Slot(genome, "refused:" + hashlib.sha256(genome.encode()).hexdigest(), why)
         digest = Genome.parse(genome).phenotype().digest
-        key = evaluation_key(self.frame, self.task, self.settings, self.seeds, digest)
+        stop = None if rung is None else stop_at(genome, self.settings, rung)
+        key = evaluation_key(self.frame, self.task, self.settings, self.seeds, digest, stop=stop)
         return Slot(genome, key, EXCLUDED if key in self.excluded else None)
 
     def to_json(self) -> dict[str, Any]:

@@ -5,14 +5,13 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from nasdip_engine.evolution.history import Closed
-from nasdip_engine.evolution.history import Generation as Population
 from nasdip_engine.evolution.search import best_of
 from nasdip_engine.finals import final_record, frames_record, tile_of_key
 from nasdip_engine.runfile import build_run
 from webapp.restorations.events import EventKind
 from webapp.restorations.models import Event, Generation, Job, WorkItem
 from webapp.restorations.plan import Plan, frames_of_final
+from webapp.restorations.rungs import closed_of, told
 from webapp.restorations.states import ItemKind, ItemState
 
 __all__ = ["run_of"]
@@ -30,13 +29,14 @@ def run_of(job: Job, finished_at: datetime) -> dict[str, Any]:
     items = list(WorkItem.objects.filter(job=job).order_by("id"))
     outcomes = {item.key: item.outcome or {} for item in items}
     generations = list(Generation.objects.filter(job=job).order_by("number"))
-    best = best_of([_closed(row) for row in generations], plan.settings)[0]
+    evaluated = {item.key: item for item in items if item.kind == ItemKind.EVALUATE}
+    best = best_of([closed_of(row) for row in generations], plan.settings)[0]
     run = build_run(
         task=plan.task,
         settings=plan.settings,
         seeds=plan.seeds,
         fingerprint=job.fingerprint or {},
-        generations=[_generation(row) for row in generations],
+        generations=[_generation(row) | told(row, plan, evaluated) for row in generations],
         final=_final(job, items, outcomes["combine"]),
         best={
             "genome": best.genome,
@@ -72,11 +72,6 @@ def _generation(row: Generation) -> dict[str, Any]:
         "genomes": row.genomes,
         "fitness_hex": row.fitness,
     }
-
-
-def _closed(row: Generation) -> Closed:
-    fitness = tuple(float.fromhex(text) for text in row.fitness or ())
-    return Closed(Population(row.number, tuple(row.genomes), row.elites), fitness)
 
 
 def _final(job: Job, items: list[WorkItem], combined: dict[str, Any]) -> dict[str, Any]:

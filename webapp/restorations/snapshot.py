@@ -7,6 +7,7 @@ from typing import Any
 from django.db import transaction
 from django.urls import reverse
 
+from nasdip_engine.evolution.settings import SearchSettings
 from webapp.restorations.estimates import seconds_left
 from webapp.restorations.events import EventKind
 from webapp.restorations.finals import final_fits
@@ -41,7 +42,7 @@ def snapshot(job: Job) -> dict[str, Any]:
 def _shown(job: Job) -> dict[str, Any]:
     generations = list(Generation.objects.filter(job=job).order_by("number"))
     current = generations[-1] if generations else None
-    evaluated = _individuals(job, current)
+    networks, evaluated = _counted(job, current)
     best = _latest(job, EventKind.BEST)
     whole = _latest(job, EventKind.FINAL_PROGRESS)
     reference = _latest(job, EventKind.BASELINE)
@@ -63,9 +64,10 @@ def _shown(job: Job) -> dict[str, Any]:
         "generation": job.generation,
         "generations": job.settings["generations"],
         "population": len(current.genomes) if current else job.settings["population"],
-        "networks": _networks(job, current),
-        "evaluated": len(evaluated),
-        "individuals": evaluated,
+        "networks": networks,
+        "evaluated": evaluated,
+        **_rung(job, current),
+        "individuals": _individuals(job, current),
         "best_fitness": job.best_fitness,
         "best_genome": job.best_genome,
         "best_held_out_psnr": best["held_out_psnr"] if best else None,
@@ -96,11 +98,21 @@ def _shown(job: Job) -> dict[str, Any]:
     }
 
 
-def _networks(job: Job, current: Generation | None) -> int:
-    """How many networks of the newest generation are new to the job: the others have their fitness already."""
+def _counted(job: Job, current: Generation | None) -> tuple[int, int]:
+    """How many networks of the open rung are new to the job, and how many of those have their fitness."""
     if current is None:
-        return int(job.settings["population"])
-    return WorkItem.objects.filter(job=job, generation=current.number).count()
+        return int(job.settings["population"]), 0
+    rung = current.rungs[-1]["rung"] if current.rungs else 0
+    rows = WorkItem.objects.filter(job=job, generation=current.number, rung=rung)
+    return rows.count(), rows.filter(state__in=SETTLED).count()
+
+
+def _rung(job: Job, current: Generation | None) -> dict[str, Any]:
+    """Where the race of the newest generation stands: `rung`, from 0, of so many `rungs`, a `share` of the iterations."""
+    if current is None or not current.rungs:
+        return {"rung": 0, "rungs": 1, "rung_share": 1.0}
+    rung, race = current.rungs[-1]["rung"], SearchSettings.from_json(job.settings).race
+    return {"rung": rung, "rungs": race.last + 1, "rung_share": float(race.shares[rung])}
 
 
 def _finals(job: Job) -> dict[str, int] | None:
@@ -112,19 +124,24 @@ def _finals(job: Job) -> dict[str, int] | None:
 
 
 def _individuals(job: Job, current: Generation | None) -> list[dict[str, Any]]:
-    """The networks that got their fitness in the newest generation, in the order in which they came in."""
+    """The networks that got their fitness in the newest generation, in the order in which they came in.
+
+    One that was trained to several rungs is listed once, as it came in last.
+    """
     if current is None:
         return []
     rows = WorkItem.objects.filter(job=job, generation=current.number, state__in=SETTLED)
-    return [
-        {
+    latest: dict[str, dict[str, Any]] = {}
+    for row in rows.order_by("updated_at", "id"):
+        latest.pop(row.genome, None)
+        latest[row.genome] = {
             "slot_genome": row.genome,
+            "rung": row.rung,
             "fitness": (row.outcome or {})["fitness"],
             "reason": (row.outcome or {}).get("reason"),
             "held_out_psnr": (row.outcome or {}).get("held_out_psnr"),
         }
-        for row in rows.order_by("updated_at", "id")
-    ]
+    return list(latest.values())
 
 
 def _current(job: Job) -> dict[str, Any] | None:

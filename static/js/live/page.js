@@ -13,7 +13,7 @@ import { allowedActs, clock, leftSentence, nowSentence } from "./words.js";
 
 /** @typedef {import("./reducer.js").LiveState} LiveState */
 
-const SNAPSHOT_AGAIN = new Set(["queued", "started", "generation_opened", "generation_closed", "finishing", "paused", "resumed"]);
+const SNAPSHOT_AGAIN = new Set(["queued", "started", "generation_opened", "rung_opened", "generation_closed", "finishing", "paused", "resumed"]);
 /** How often (ms) rows are asked for what no event tells: the queue, a missing worker; the time left. */
 const STANDING_LOOK_EVERY = 10_000;
 const MOVING_LOOK_EVERY = 20_000;
@@ -211,8 +211,10 @@ class LivePage {
     this.part("[data-now]").toggleAttribute("data-waits", state.waitsFor !== "");
     this.part("[data-now]").textContent = nowSentence(state);
     const bar = /** @type {HTMLProgressElement} */ (this.part("[data-whole-progress]"));
-    bar.max = Math.max(1, state.generations * state.population);
-    bar.value = Math.min(bar.max, (state.generation ?? 0) * state.population + state.evaluated);
+    // Each round of a race costs about as much as the next, with fewer networks trained longer.
+    const rounds = (state.generation ?? 0) * state.rungs + state.rung;
+    bar.max = Math.max(1, state.generations * state.rungs * state.population);
+    bar.value = Math.min(bar.max, rounds * state.population + state.evaluated);
     bar.hidden = ["queued", "finishing"].includes(state.state) || state.ended;
     this.curves?.show(state.curve);
     this.part("[data-no-curve]").hidden = state.curve.length > 0;

@@ -10,7 +10,7 @@ import { learningFrom, withLearning } from "../watch/learning.js";
 
 /** @typedef {import("../event_stream.js").JobEvent} JobEvent */
 /** @typedef {{generation: number, best: number, mean: number, worst: number}} CurvePoint */
-/** @typedef {{genome: string, fitness: number, reason: string | null, psnr: number | null}} Individual */
+/** @typedef {{genome: string, rung: number, fitness: number, reason: string | null, psnr: number | null}} Individual */
 /** @typedef {{genome: string, iteration: number, of: number, psnr: number | null, preview: string, final: boolean}} Current */
 /** @typedef {{tiles: number, done: number, fits: number}} Finals  final fits: of so many tiles, so many done */
 /** @typedef {import("../watch/learning.js").Learning} Learning */
@@ -19,7 +19,8 @@ import { learningFrom, withLearning } from "../watch/learning.js";
 /**
  * @typedef {{
  *   last: number, countedUntil: number, state: string, reason: string, faultClass: string, ended: boolean,
- *   generation: number | null, generations: number, population: number, evaluated: number,
+ *   generation: number | null, generations: number, rung: number, rungs: number, rungShare: number,
+ *   population: number, evaluated: number,
  *   individuals: readonly Individual[], curve: readonly CurvePoint[],
  *   bestFitness: number | null, bestGenome: string, bestPsnr: number | null, bestPreview: string, bestOfWhole: boolean,
  *   current: Current | null, finals: Finals | null, learning: Learning | null, place: number | null, secondsLeft: number | null,
@@ -51,6 +52,9 @@ export function fromSnapshot(snapshot) {
     ended: ENDED.has(snapshot.state),
     generation: snapshot.generation ?? null,
     generations: snapshot.generations ?? 0,
+    rung: snapshot.rung ?? 0,
+    rungs: snapshot.rungs ?? 1,
+    rungShare: snapshot.rung_share ?? 1,
     population: snapshot.networks ?? snapshot.population ?? 0,
     evaluated: snapshot.evaluated ?? 0,
     individuals: (snapshot.individuals ?? []).map(individual),
@@ -90,7 +94,7 @@ export function reduce(state, event) {
 
 /**
  * A later snapshot brings what events don't carry: place in the queue, time left, whether a worker is missing, and how
- * many networks of the generation have their fitness from an earlier one. What events told stays as they told it.
+ * many networks of the rung have their fitness from an earlier one. What events told stays as they told it.
  * @param {LiveState} state
  * @param {Record<string, any>} snapshot
  * @returns {LiveState}
@@ -99,7 +103,7 @@ export function withSnapshot(state, snapshot) {
   const fresh = fromSnapshot(snapshot);
   const { place, secondsLeft, waitsFor, mayGoOnHere } = fresh;
   const known = { ...state, place, secondsLeft, waitsFor, mayGoOnHere, finals: fresh.finals ?? state.finals };
-  if (fresh.last < state.last || fresh.generation !== state.generation) return known;
+  if (fresh.last < state.last || fresh.generation !== state.generation || fresh.rung !== state.rung) return known;
   return { ...known, evaluated: fresh.evaluated, population: fresh.population, countedUntil: fresh.last };
 }
 
@@ -117,7 +121,7 @@ export function withEarlier(state, events) {
       individuals = [];
       opened = true;
     }
-    if (event.kind === "evaluated") individuals.push(individual(event));
+    if (event.kind === "evaluated") individuals = withIndividual(individuals, individual(event));
   }
   const known = state.individuals.length > 0 || !opened ? state.individuals : individuals;
   return { ...state, log: [...log, ...state.log].slice(-LOG_LENGTH), individuals: known };
@@ -130,15 +134,24 @@ const CHANGES = {
   generation_opened: (state, event) => ({
     state: state.state === "queued" ? "running" : state.state,
     generation: event.generation,
+    rung: 0,
     population: event.networks ?? event.population ?? state.population,
     evaluated: 0,
     individuals: [],
     current: null,
   }),
+  // The networks that a race lets go on are counted anew; what the others came to stays in sight.
+  rung_opened: (_state, event) => ({
+    rung: event.rung,
+    rungs: event.rungs,
+    rungShare: event.share,
+    population: event.networks,
+    evaluated: 0,
+  }),
   evaluated: (state, event) => ({
     ...working(state),
     evaluated: state.evaluated + (event.number > state.countedUntil ? 1 : 0),
-    individuals: [...state.individuals, individual(event)],
+    individuals: withIndividual(state.individuals, individual(event)),
   }),
   progress: (state, event) => ({ ...working(state), current: progress(event, false) }),
   best: (state, event) => ({
@@ -188,10 +201,21 @@ function working(state) {
   return state.state === "queued" ? { ...served, state: "running", place: null } : served;
 }
 
+/**
+ * A network has the fitness that came in last: with a race it is trained several times in a generation, each time longer.
+ * @param {readonly Individual[]} individuals
+ * @param {Individual} latest
+ * @returns {Individual[]}
+ */
+function withIndividual(individuals, latest) {
+  return [...individuals.filter((one) => one.genome !== latest.genome), latest];
+}
+
 /** @param {Record<string, any>} event @returns {Individual} */
 function individual(event) {
   return {
     genome: event.slot_genome ?? event.genome ?? "",
+    rung: event.rung ?? 0,
     fitness: event.fitness ?? 0,
     reason: event.reason ?? null,
     psnr: event.held_out_psnr ?? null,
@@ -228,6 +252,8 @@ export function sentence(event) {
       return "A worker began.";
     case "generation_opened":
       return `Generation ${event.generation} opened with ${event.population} networks.`;
+    case "rung_opened":
+      return event.rung > 0 ? `Round ${event.rung + 1} of ${event.rungs}: the best go on, trained for longer.` : "";
     case "generation_closed":
       return `Generation ${event.generation} closed: best ${figure(event.best)}, mean ${figure(event.mean)}.`;
     case "best":

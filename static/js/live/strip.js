@@ -34,12 +34,17 @@ export function showStrip(list, individuals, population, evaluated, open) {
   const spread = Math.max(high - low, 0.01);
   const bars = known.map((one, index) => {
     const height = one.fitness > 0 ? 30 + 70 * ((one.fitness - low) / spread) : 6;
-    const text = one.fitness > 0 ? `fitness ${one.fitness.toFixed(3)}` : `fitness 0: ${one.reason ?? "not usable"}`;
+    const text = one.fitness > 0 ? `fitness ${one.fitness.toFixed(3)}${round(one)}` : `fitness 0: ${one.reason ?? "not usable"}`;
     return bar(one.fitness > 0 ? (index === 0 ? "best" : "evaluated") : "nothing", height, text);
   });
   for (let i = 0; i < unnamed; i += 1) bars.push(bar("evaluated", 30, "known from an earlier generation"));
   for (let i = 0; i < waiting; i += 1) bars.push(bar("waiting", 100, "waiting"));
   list.replaceChildren(...bars);
+}
+
+/** How far a race let a network go on; nothing in its first round. @param {Individual} one */
+function round(one) {
+  return one.rung > 0 ? `, round ${one.rung + 1}` : "";
 }
 
 /**

@@ -61,7 +61,7 @@ function goingOn(state) {
       return state.place <= 1 ? "Next in the queue." : `Place ${state.place} in the queue.`;
     case "running":
       if (state.generation === null) return "A worker is preparing the picture.";
-      return `${capital(ordinal(state.generation))} generation of at most ${state.generations}, ${Math.min(
+      return `${capital(ordinal(state.generation))} generation of at most ${state.generations}${roundOf(state)}, ${Math.min(
         state.evaluated,
         state.population,
       )} of ${state.population} networks.`;
@@ -82,6 +82,12 @@ function goingOn(state) {
     default:
       return "Done.";
   }
+}
+
+/** Where a race stands. @param {LiveState} state */
+function roundOf(state) {
+  if (state.rungs <= 1) return "";
+  return `, round ${state.rung + 1} of ${state.rungs} (${Math.round(100 * state.rungShare)} % of the training)`;
 }
 
 /** @param {string} text */
