@@ -23,10 +23,12 @@ __all__ = [
     "MEDIAN",
     "NEAREST",
     "NON_LOCAL_MEANS",
+    "SAME_DB",
     "TELEA",
     "WIDE_MEDIAN",
     "baseline_of_slug",
     "baselines_of",
+    "best_of_figures",
     "first_made",
     "left_out_record",
     "median_then",
@@ -48,6 +50,9 @@ LANCZOS = "Lanczos"
 
 FILLINGS = (BIHARMONIC, NEAREST, HARMONIC, TELEA)
 """Ways to fill a hole, in the order of a report."""
+
+SAME_DB = 0.05
+"""Decibels; methods whose figures differ by less are called equal."""
 
 
 def then_means(filling: str) -> str:
@@ -99,3 +104,12 @@ def first_made(records: Iterable[Mapping[str, Any]]) -> dict[str, Any] | None:
         if not record.get("left_out"):
             return {name: record[name] for name in ("method", "held_out_psnr", "digest")}
     return None
+
+
+def best_of_figures(figures: Mapping[str, float | None]) -> set[str]:
+    """The names whose figure, in dB, is the largest or equal to it (SAME_DB); none where there are not two to compare."""
+    told = {name: figure for name, figure in figures.items() if figure is not None}
+    if len(told) < 2:
+        return set()
+    top = max(told.values())
+    return {name for name, figure in told.items() if figure >= top - SAME_DB}

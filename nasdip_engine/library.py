@@ -65,15 +65,20 @@ class SearchResult:
 class Restoration:
     """A restored picture with all that is known of it.
 
-    picture: (H, W, 3), uint8 or uint16 as the upload.  baseline: the training-free reference of the task,
-    in the same form.  run: what `run.json` holds: settings, seeds, generations, fitness, cost, digests, and
+    picture: (H, W, 3), uint8 or uint16 as the upload.  baselines: the training-free references of the task by
+    name, in the same form.  run: what `run.json` holds: settings, seeds, generations, fitness, cost, digests, and
     with a reference PSNR in dB, SSIM and LPIPS.
     """
 
     picture: Samples
-    baseline: Samples
+    baselines: Mapping[str, Samples]
     run: dict[str, Any]
     question: Question
+
+    @property
+    def baseline(self) -> Samples:
+        """The task's own reference, the first of `baselines`."""
+        return self.baselines[self.run["baseline"]["method"]]
 
     @property
     def genome(self) -> str:
@@ -91,7 +96,7 @@ class Restoration:
         Raises InvalidInput where the folder is not empty, CannotGoOn where it can't be written.
         """
         check_output_folder(Path(folder))
-        write_run(self.question, Path(folder), self.run, self.picture, self.baseline)
+        write_run(self.question, Path(folder), self.run, self.picture, self.baselines)
 
 
 def search(
@@ -146,8 +151,8 @@ def restore(
     asked = _question(picture, task, mask, factor, preset, seed, settings)
     clean = _clean(reference, asked)
     _tell(asked, say)
-    run, restored, rival = restore_question(asked, reference=clean, workers=workers, say=say)
-    return Restoration(restored, rival, run, asked)
+    run, restored, rivals = restore_question(asked, reference=clean, workers=workers, say=say)
+    return Restoration(restored, rivals, run, asked)
 
 
 def _question(
