@@ -26,6 +26,8 @@ __all__ = [
     "SAME_DB",
     "TELEA",
     "WIDE_MEDIAN",
+    "baseline_key",
+    "baseline_of_key",
     "baseline_of_slug",
     "baselines_of",
     "best_of_figures",
@@ -91,6 +93,17 @@ def baseline_of_slug(task: Task, slug: str) -> str:
         if slug_of(name) == slug:
             return name
     raise SettingsError(f"{slug!r} is no reference for {task.kind}; it has {', '.join(baselines_of(task))}")
+
+
+def baseline_key(name: str) -> str:
+    """The key of the work item that makes a reference."""
+    return f"baseline:{slug_of(name)}"
+
+
+def baseline_of_key(task: Task, key: str) -> str | None:
+    """The reference that an item with this key makes; None for "baseline", the only one that older jobs have."""
+    slug = key.partition(":")[2]
+    return baseline_of_slug(task, slug) if slug else None
 
 
 def left_out_record(method: str, sentence: str) -> dict[str, Any]:
