@@ -190,7 +190,7 @@ def pattern() -> dict[str, Any]:
         asked = _question(_noisy(clean, sigma), settings)
         with LocalSearch(asked, say=print) as search:
             record, restored = search.finish([starters(5)[place].text])
-            _, references = search.baselines()
+            reference = search.baselines()[1]["non-local means"]
         small = Image.fromarray(asked.upload).resize((120, 64), Image.Resampling.LANCZOS)
         reduced = np.asarray(small.resize((240, 128), Image.Resampling.LANCZOS))
         row: dict[str, Any] = {
@@ -199,11 +199,7 @@ def pattern() -> dict[str, Any]:
             "tiles": len(asked.final),
             "held_out_psnr": record["held_out_psnr"],
         }
-        pictures = {
-            "ours": restored,
-            "non-local means": references["non-local means"],
-            "reduced by two": reduced,
-        }
+        pictures = {"ours": restored, "non-local means": reference, "reduced by two": reduced}
         for name, picture in pictures.items():
             row[name] = [_contrast(picture, signs, stripes), _contrast(picture, signs, checker)]
         rows.append(row)

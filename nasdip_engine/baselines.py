@@ -31,9 +31,9 @@ __all__ = ["Baseline", "baseline", "baseline_method", "check_makeable"]
 _LIMITS = {names.BIHARMONIC: 60_000, names.HARMONIC: 300_000, names.TELEA: 300_000}
 """Pixels to fill, held-out ones included, up to which a filling is used.  Biharmonic solves one sparse system of that
 many unknowns, about half a second for 50,000 and growing faster than they do, in memory too; of 260,000 harmonic takes
-3 s and 500 MB, Telea, pixel by pixel, 7 s."""
+seconds and 500 MB, Telea, pixel by pixel, about 10 s."""
 _BM3D_LIMIT = 2**20
-"""Pixels of a picture up to which BM3D is computed: about 200 s of a core a megapixel, twice, for picture and score."""
+"""Pixels of a picture up to which BM3D is computed: minutes of a core a megapixel, twice, for picture and score."""
 _BLUR_WIDTHS = (0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.2, 1.4, 1.6, 1.8, 2.0, 2.5, 3.0)  # pixels
 
 FloatArray = NDArray[np.float32]
