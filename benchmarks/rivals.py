@@ -1,7 +1,7 @@
-"""Strong simple rivals: what a user gets in a second without any network.
+"""Strong simple rivals: what a user gets in a second without any network, from the engine's own references.
 
 Each function takes 8-bit RGB and gives 8-bit RGB. Where a rival has a strength to choose, it is given the best one by the
-clean picture (an oracle that our method does not have), and the name says so.
+clean picture, or the strength of the noise (advantages that our method does not have), and the name says so.
 """
 
 from __future__ import annotations
@@ -11,66 +11,61 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from scipy.ndimage import distance_transform_edt
-from skimage.filters import gaussian
-from skimage.restoration import denoise_nl_means, inpaint_biharmonic
 
 from benchmarks.pictures import Case
+from nasdip_engine import baseline_names as names
+from nasdip_engine import fillings, filters
+from nasdip_engine.bit_depth import in_unit_range, quantised
 from nasdip_engine.restoration.metrics import psnr
 
 __all__ = ["rivals"]
 
 Pixels = NDArray[np.uint8]
+Floats = NDArray[np.float32]
 
 
-def _bytes(values: NDArray[np.floating]) -> Pixels:
-    return np.clip(np.rint(values * 255.0), 0, 255).astype(np.uint8)
+def _bytes(values: Floats) -> Pixels:
+    return quantised(values, 8).astype(np.uint8)
 
 
-def _best(clean: Pixels, candidates: Callable[[float], Pixels], strengths: NDArray[np.floating]) -> Pixels:
-    return max(
-        (candidates(float(strength)) for strength in strengths), key=lambda result: psnr(result, clean)
-    )
+def _best(clean: Pixels, candidate: Callable[[float], Floats], strengths: NDArray[np.floating]) -> Pixels:
+    return max((_bytes(candidate(float(one))) for one in strengths), key=lambda result: psnr(result, clean))
 
 
 def _denoise(case: Case, sigma: float) -> dict[str, Pixels]:
-    from bm3d import bm3d_rgb
-
-    noisy = case.observation / 255.0
-    blurred = _best(
-        case.clean, lambda s: _bytes(gaussian(noisy, s, channel_axis=-1)), np.arange(0.5, 3.01, 0.1)
-    )
-    means = _best(
-        case.clean,
-        lambda h: _bytes(
-            denoise_nl_means(
-                noisy, h=h * sigma / 255, sigma=sigma / 255, patch_size=5, patch_distance=6, channel_axis=-1
-            )
-        ),
-        np.arange(0.4, 1.21, 0.1),
-    )
-    block_matching = _bytes(np.asarray(bm3d_rgb(noisy, sigma / 255)))
+    noisy, level = in_unit_range(case.observation), sigma / 255
     return {
-        "best Gaussian blur": blurred,
-        "non-local means (best strength)": means,
-        "BM3D (sigma known)": block_matching,
+        f"best {names.GAUSSIAN_BLUR}": _best(
+            case.clean, lambda width: filters.gaussian_blur(noisy, width), np.arange(0.5, 3.01, 0.1)
+        ),
+        f"{names.NON_LOCAL_MEANS} (best strength)": _best(
+            case.clean,
+            lambda strength: filters.non_local_means(noisy, level, strength),
+            np.arange(0.4, 1.21, 0.1),
+        ),
+        f"{names.BM3D} (sigma known)": _bytes(filters.bm3d(noisy, level)),
     }
 
 
 def _inpaint(case: Case) -> dict[str, Pixels]:
     assert case.mask is not None
-    nearest = distance_transform_edt(~case.mask, return_distances=False, return_indices=True)
-    biharmonic = _bytes(inpaint_biharmonic(case.observation / 255.0, ~case.mask, channel_axis=-1))
-    return {"nearest pixel": case.observation[tuple(nearest)], "biharmonic": biharmonic}
+    observed, hidden = in_unit_range(case.observation), ~case.mask
+    fills = {
+        names.NEAREST: fillings.nearest,
+        names.HARMONIC: fillings.harmonic,
+        names.BIHARMONIC: fillings.biharmonic,
+        names.TELEA: fillings.telea,
+    }
+    return {name: _bytes(fill(observed, hidden)) for name, fill in fills.items()}
 
 
 def _upscale(case: Case) -> dict[str, Pixels]:
     height, width = case.clean.shape[:2]
     small = Image.fromarray(case.observation)
     kinds = {
-        "nearest neighbour": Image.Resampling.NEAREST,
-        "bicubic": Image.Resampling.BICUBIC,
-        "Lanczos": Image.Resampling.LANCZOS,
+        names.NEAREST: Image.Resampling.NEAREST,
+        names.BICUBIC: Image.Resampling.BICUBIC,
+        names.LANCZOS: Image.Resampling.LANCZOS,
     }
     return {name: np.asarray(small.resize((width, height), kind)) for name, kind in kinds.items()}
 

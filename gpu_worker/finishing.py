@@ -71,7 +71,7 @@ def keep_files(lease: Lease, outcome: dict[str, Any]) -> dict[str, Any]:
     if lease.kind is ItemKind.FINISH and outcome["reason"] is None:
         outcome = keep_stills(lease, outcome)
         return outcome | {"array": files.keep(lease.job_id, Path(output).read_bytes())}
-    if lease.kind in (ItemKind.BASELINE, ItemKind.COMBINE):
+    if lease.kind in (ItemKind.BASELINE, ItemKind.COMBINE) and not outcome.get("left_out"):
         pixels, form = _whole(lease, output)
         name = "result" if lease.kind is ItemKind.COMBINE else "picture"
         return outcome | {

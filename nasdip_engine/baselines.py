@@ -8,55 +8,36 @@ Batson and Royer 2019) or made part of the hole; the picture that is shown uses 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
 
+from nasdip_engine import baseline_names as names
+from nasdip_engine import fillings, filters
+from nasdip_engine.baseline_names import baselines_of
 from nasdip_engine.bit_depth import Samples, in_unit_range
-from nasdip_engine.errors import SettingsError
+from nasdip_engine.errors import LeftOutError, SettingsError
 from nasdip_engine.framing import resized_floats
 from nasdip_engine.restoration.degradation import Degradation, degradation_for, held_out_error, held_out_set
 from nasdip_engine.restoration.fitness import held_out_psnr
 from nasdip_engine.restoration.noise_level import noise_sigma
-from nasdip_engine.task import IMPULSE, NONE, Task, TaskKind
+from nasdip_engine.task import Task, TaskKind
 
-__all__ = [
-    "BICUBIC",
-    "BIHARMONIC",
-    "BIHARMONIC_THEN_MEANS",
-    "MEDIAN",
-    "MEDIAN_THEN_BIHARMONIC",
-    "MEDIAN_THEN_NEAREST",
-    "NEAREST",
-    "NEAREST_THEN_MEANS",
-    "NON_LOCAL_MEANS",
-    "Baseline",
-    "baseline",
-    "baseline_method",
-    "fill_from_neighbours",
-]
+__all__ = ["Baseline", "baseline", "baseline_method", "check_makeable"]
 
-NON_LOCAL_MEANS = "non-local means"
-BIHARMONIC = "biharmonic"
-NEAREST = "nearest pixel"
-BICUBIC = "bicubic"
-MEDIAN = "median filter, 3 x 3"
-BIHARMONIC_THEN_MEANS = "biharmonic, then non-local means"
-NEAREST_THEN_MEANS = "nearest pixel, then non-local means"
-MEDIAN_THEN_BIHARMONIC = "median filter, then biharmonic"
-MEDIAN_THEN_NEAREST = "median filter, then nearest pixel"
-
-_BIHARMONIC_LIMIT = 60_000
-"""Pixels to fill, held-out ones included, up to which biharmonic filling is used: it solves one sparse system
-of that many unknowns, about half a second for 50,000 and growing faster than they do, in memory too."""
+_LIMITS = {names.BIHARMONIC: 60_000, names.HARMONIC: 300_000, names.TELEA: 300_000}
+"""Pixels to fill, held-out ones included, up to which a filling is used.  Biharmonic solves one sparse system of that
+many unknowns, about half a second for 50,000 and growing faster than they do, in memory too; of 260,000 harmonic takes
+seconds and 500 MB, Telea, pixel by pixel, about 10 s."""
+_BM3D_LIMIT = 2**20
+"""Pixels of a picture up to which BM3D is computed: minutes of a core a megapixel, twice, for picture and score."""
+_BLUR_WIDTHS = (0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.2, 1.4, 1.6, 1.8, 2.0, 2.5, 3.0)  # pixels
 
 FloatArray = NDArray[np.float32]
-_Fill = Callable[[FloatArray, NDArray[np.bool_]], FloatArray]
-_Method = Callable[[FloatArray, NDArray[np.bool_], Degradation], FloatArray]
+BoolArray = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,28 +56,55 @@ class Baseline:
     held_out: int
 
 
-def baseline_method(task: Task, to_fill: int) -> str:
-    """The reference of a task; `to_fill` pixels (hole and held-out) decide between two for a hole.
+@dataclass(frozen=True, eq=False)
+class _Given:
+    """What a reference may look at: `observed`, float32 (h, w, 3) in [0, 1], where not `hidden`, bool (h, w)."""
 
-    Impulses get a median filter, which is made for them; other noise gets non-local means, which estimates its
-    strength; a hole in a noisy picture gets one filling and one filter, each before the other where it must be.
+    observed: FloatArray
+    hidden: BoolArray
+    degradation: Degradation
+    alive: Callable[[], None]
+
+
+_Fill = Callable[[FloatArray, BoolArray], FloatArray]
+_Method = Callable[[_Given], FloatArray]
+
+
+def baseline_method(task: Task, to_fill: int) -> str:
+    """The task's own reference where `to_fill` pixels (hole and held-out) are to be filled: the first that can be made."""
+    return next(name for name in baselines_of(task) if to_fill <= _limit(task, name))
+
+
+def check_makeable(task: Task, method: str, to_fill: int, pixels: int) -> None:
+    """Raise LeftOutError, a sentence, where a reference of a task is not made.
+
+    to_fill: pixels of the largest part, hole and held-out; pixels: of the observation, all parts together.
+    Raises SettingsError for a method that is not of this task.
     """
-    if task.kind is TaskKind.UPSCALE:
-        return BICUBIC
-    if task.kind is TaskKind.DENOISE:
-        return MEDIAN if task.noise == IMPULSE else NON_LOCAL_MEANS
-    few = to_fill <= _BIHARMONIC_LIMIT
-    if task.noise == NONE:
-        return BIHARMONIC if few else NEAREST
-    if task.noise == IMPULSE:
-        return MEDIAN_THEN_BIHARMONIC if few else MEDIAN_THEN_NEAREST
-    return BIHARMONIC_THEN_MEANS if few else NEAREST_THEN_MEANS
+    if method not in _METHODS[task.kind]:
+        raise SettingsError(
+            f"{method!r} is no reference for {task.kind}; it has {', '.join(_METHODS[task.kind])}"
+        )
+    limit = _limit(task, method)
+    if to_fill > limit:
+        raise LeftOutError(
+            f"{method}: {to_fill:,} pixels are to be filled, held-out ones included; it is computed for up to {limit:,}."
+        )
+    if method == names.BM3D and not filters.bm3d_is_installed():
+        raise LeftOutError(
+            "BM3D: the package bm3d, free for non-commercial use alone, is not installed; where that use is yours, "
+            "`pip install bm3d` adds it."
+        )
+    if method == names.BM3D and pixels > _BM3D_LIMIT:
+        raise LeftOutError(
+            f"BM3D: the picture has {pixels:,} pixels; it is computed for up to {_BM3D_LIMIT:,}."
+        )
 
 
 def baseline(
     task: Task,
     pixels: Samples,
-    mask: NDArray[np.bool_] | None,
+    mask: BoolArray | None,
     *,
     hold_out_share: float,
     evaluation_seed: int,
@@ -108,133 +116,139 @@ def baseline(
 
     pixels: uint8 or uint16 (h, w, 3).  mask: bool (h, w), True = known, or None.  method: the task's own if
     None.  bit_depth: of the picture, that of the pixels if None.
-    `alive` is called between the steps.  Raises SettingsError for a method that is not of this task.
+    `alive` is called between the steps.  Raises what `check_makeable` raises.
     """
     degradation = degradation_for(task, pixels, mask)
     held_out = held_out_set(degradation, task, hold_out_share, evaluation_seed)
-    hidden = held_out.numpy() | ~degradation.known.numpy()
-    method = method or baseline_method(task, int(np.count_nonzero(hidden)))
-    if method not in _METHODS[task.kind]:
-        raise SettingsError(
-            f"{method!r} is no reference for {task.kind}; it has {', '.join(_METHODS[task.kind])}"
-        )
+    missing = ~degradation.known.numpy()
+    hidden = held_out.numpy() | missing
+    to_fill = int(np.count_nonzero(hidden))
+    method = method or baseline_method(task, to_fill)
+    check_makeable(task, method, to_fill, missing.size)
     restore = _METHODS[task.kind][method]
-    observed = in_unit_range(pixels)
+    given = _Given(in_unit_range(pixels), missing, degradation, alive)
     alive()
-    shown = restore(observed, ~degradation.known.numpy(), degradation)
+    shown = restore(given)
     alive()
     if not held_out.any():
         return Baseline(method, degradation.compose(shown, bit_depth), shown, None, 0.0, 0)
-    scored = restore(observed, hidden, degradation)
+    scored = restore(replace(given, hidden=hidden))
     alive()
     error = held_out_error(degradation, scored, held_out)
     count = int(held_out.sum())
     return Baseline(method, degradation.compose(shown, bit_depth), shown, held_out_psnr(error), error, count)
 
 
-def fill_from_neighbours(observed: FloatArray, hidden: NDArray[np.bool_]) -> FloatArray:
-    """Replace hidden pixels by the weighted mean of the seen ones among their 8 neighbours.
-
-    observed: float32 (h, w, 3).  Pixels without a seen neighbour get the nearest seen one.
-    """
-    weights = np.array([[1, 2, 1], [2, 0, 2], [1, 2, 1]], dtype=np.float64)
-    seen = (~hidden).astype(np.float64)
-    total = ndimage.convolve(seen, weights, mode="constant")
-    sums = [ndimage.convolve(seen * observed[..., channel], weights, mode="constant") for channel in range(3)]
-    means = np.stack(sums, axis=-1) / np.maximum(total, 1)[..., None]
-    lonely = hidden & (total == 0)
-    filled = np.where(hidden[..., None], means, observed).astype(np.float32)
-    return np.where(lonely[..., None], _nearest(observed, hidden), filled)
+def _limit(task: Task, method: str) -> float:
+    """Pixels to fill up to which a method is computed."""
+    if task.kind is not TaskKind.INPAINT:
+        return np.inf
+    filling = next(
+        (one for one in names.FILLINGS if method in (one, names.then_means(one), names.median_then(one))), ""
+    )
+    return _LIMITS.get(filling, np.inf)
 
 
-def _nearest(observed: FloatArray, hidden: NDArray[np.bool_]) -> FloatArray:
-    rows, columns = ndimage.distance_transform_edt(hidden, return_distances=False, return_indices=True)
-    nearest: FloatArray = observed[rows, columns]
-    return nearest
+# ------------------------------------------------------------------------------------------------------- against noise
 
 
-def _guess(observed: FloatArray, hidden: NDArray[np.bool_]) -> FloatArray:
+def _guess(observed: FloatArray, hidden: BoolArray) -> FloatArray:
     """Held-out pixels replaced by what is around them: single ones by their neighbours, blocks biharmonically."""
     if not hidden.any():
         return observed
     inside = hidden & ~ndimage.binary_dilation(~hidden, structure=np.ones((3, 3), dtype=np.bool_))
-    if inside.any() and np.count_nonzero(hidden) <= _BIHARMONIC_LIMIT:
-        return _filled(observed, hidden)
-    return fill_from_neighbours(observed, hidden)
+    if inside.any() and np.count_nonzero(hidden) <= _LIMITS[names.BIHARMONIC]:
+        return fillings.biharmonic(observed, hidden)
+    return fillings.fill_from_neighbours(observed, hidden)
 
 
-def _filled(observed: FloatArray, hidden: NDArray[np.bool_]) -> FloatArray:
-    from skimage.restoration import inpaint_biharmonic  # slow to import
-
-    return _in_range(inpaint_biharmonic(observed, hidden, channel_axis=-1))
+def _non_local_means(given: _Given) -> FloatArray:
+    return filters.non_local_means(_guess(given.observed, given.hidden), noise_sigma(given.observed))
 
 
-def _means(picture: FloatArray, sigma: float | None) -> FloatArray:
-    """Non-local means against noise of standard deviation `sigma`; a picture without noise is left as it is."""
-    from skimage.restoration import denoise_nl_means  # slow to import
-
-    if not sigma:
-        return picture
-    # Strength 0.7: with the noise known, the best of 0.5 to 1 on a photograph at sigma 25.
-    restored = denoise_nl_means(
-        picture, patch_size=5, patch_distance=6, h=0.7 * sigma, sigma=sigma, fast_mode=True, channel_axis=-1
+def _bm3d(given: _Given) -> FloatArray:
+    return filters.bm3d_in_bands(
+        _guess(given.observed, given.hidden), noise_sigma(given.observed), given.alive
     )
-    return _in_range(restored)
 
 
-def _non_local_means(observed: FloatArray, hidden: NDArray[np.bool_], _: Degradation) -> FloatArray:
-    return _means(_guess(observed, hidden), noise_sigma(observed))
+def _blur(given: _Given) -> FloatArray:
+    """The width is the one with the least risk by Stein's unbiased estimate (Stein 1981), for the noise as estimated.
+
+    Of a linear filter that is the squared change, and twice the variance times the weight of a pixel on itself.
+    """
+    guessed = _guess(given.observed, given.hidden)
+    sigma = noise_sigma(given.observed)
+    if not sigma:
+        return guessed
+
+    def risk(width: float) -> float:
+        change = np.mean(np.square(filters.gaussian_blur(guessed, width) - guessed))
+        return float(change) + 2 * sigma**2 * filters.weight_of_itself(width)
+
+    return filters.gaussian_blur(guessed, min(_BLUR_WIDTHS, key=risk))
+
+
+def _median(side: int) -> _Method:
+    return lambda given: filters.median(_guess(given.observed, given.hidden), side)
+
+
+# -------------------------------------------------------------------------------------------------------- for a hole
+
+
+def _filled(fill: _Fill) -> _Method:
+    return lambda given: fill(given.observed, given.hidden)
 
 
 def _filled_then_means(fill: _Fill) -> _Method:
-    def restore(observed: FloatArray, hidden: NDArray[np.bool_], _: Degradation) -> FloatArray:
-        guessed = fill(observed, hidden)
+    def restore(given: _Given) -> FloatArray:
+        filled = fill(given.observed, given.hidden)
         # Where no 4 x 4 pixels are known together the filled picture has to tell.
-        return _means(guessed, noise_sigma(observed, ~hidden) or noise_sigma(guessed))
+        sigma = noise_sigma(given.observed, ~given.hidden) or noise_sigma(filled)
+        return filters.non_local_means(filled, sigma)
 
     return restore
-
-
-def _median(observed: FloatArray, hidden: NDArray[np.bool_], _: Degradation) -> FloatArray:
-    median: FloatArray = ndimage.median_filter(_guess(observed, hidden), size=(3, 3, 1))
-    return median
 
 
 def _median_then_filled(fill: _Fill) -> _Method:
     """The filter first: a filling would carry impulses at the rim far into the hole."""
+    return lambda given: fill(filters.median(fillings.nearest(given.observed, given.hidden)), given.hidden)
 
-    def restore(observed: FloatArray, hidden: NDArray[np.bool_], _: Degradation) -> FloatArray:
-        return fill(ndimage.median_filter(_nearest(observed, hidden), size=(3, 3, 1)), hidden)
+
+# ------------------------------------------------------------------------------------------------------- enlargement
+
+
+def _enlarged(kernel: Image.Resampling) -> _Method:
+    def restore(given: _Given) -> FloatArray:
+        height, width = given.degradation.output_size
+        guessed = _guess(given.observed, given.hidden)
+        return np.clip(resized_floats(guessed, width, height, kernel), 0, 1)
 
     return restore
 
 
-def _biharmonic(observed: FloatArray, hidden: NDArray[np.bool_], _: Degradation) -> FloatArray:
-    return _filled(observed, hidden)
-
-
-def _nearest_pixel(observed: FloatArray, hidden: NDArray[np.bool_], _: Degradation) -> FloatArray:
-    return _nearest(observed, hidden)
-
-
-def _bicubic(observed: FloatArray, hidden: NDArray[np.bool_], degradation: Degradation) -> FloatArray:
-    height, width = degradation.output_size
-    return _in_range(resized_floats(_guess(observed, hidden), width, height, Image.Resampling.BICUBIC))
-
-
-def _in_range(restored: NDArray[Any]) -> FloatArray:
-    return np.asarray(np.clip(restored, 0, 1), dtype=np.float32)
-
-
+_FILLINGS: dict[str, _Fill] = {
+    names.BIHARMONIC: fillings.biharmonic,
+    names.NEAREST: fillings.nearest,
+    names.HARMONIC: fillings.harmonic,
+    names.TELEA: fillings.telea,
+}
 _METHODS: dict[TaskKind, dict[str, _Method]] = {
-    TaskKind.DENOISE: {NON_LOCAL_MEANS: _non_local_means, MEDIAN: _median},
-    TaskKind.INPAINT: {
-        BIHARMONIC: _biharmonic,
-        NEAREST: _nearest_pixel,
-        BIHARMONIC_THEN_MEANS: _filled_then_means(_filled),
-        NEAREST_THEN_MEANS: _filled_then_means(_nearest),
-        MEDIAN_THEN_BIHARMONIC: _median_then_filled(_filled),
-        MEDIAN_THEN_NEAREST: _median_then_filled(_nearest),
+    TaskKind.DENOISE: {
+        names.NON_LOCAL_MEANS: _non_local_means,
+        names.BM3D: _bm3d,
+        names.GAUSSIAN_BLUR: _blur,
+        names.MEDIAN: _median(3),
+        names.WIDE_MEDIAN: _median(5),
     },
-    TaskKind.UPSCALE: {BICUBIC: _bicubic},
+    TaskKind.INPAINT: {
+        **{name: _filled(fill) for name, fill in _FILLINGS.items()},
+        **{names.then_means(name): _filled_then_means(fill) for name, fill in _FILLINGS.items()},
+        **{names.median_then(name): _median_then_filled(fill) for name, fill in _FILLINGS.items()},
+    },
+    TaskKind.UPSCALE: {
+        names.BICUBIC: _enlarged(Image.Resampling.BICUBIC),
+        names.LANCZOS: _enlarged(Image.Resampling.LANCZOS),
+        names.NEAREST: _enlarged(Image.Resampling.NEAREST),
+    },
 }

@@ -220,7 +220,9 @@ def _restore(arguments: argparse.Namespace) -> int:
 
 
 def _summary(run: dict[str, Any], folder: Path) -> str:
-    final, rival = run["final"], run["baseline"]
+    from nasdip_engine.report import figures_table
+
+    final = run["final"]
     text = f"{folder / 'restored.png'}: "
     if final["held_out_psnr"] is None:
         text += "nothing was held out to measure it by"
@@ -229,14 +231,12 @@ def _summary(run: dict[str, Any], folder: Path) -> str:
         if final["noise"]["corrected_psnr"] is not None:
             sigma, corrected = 255 * final["noise"]["sigma"], final["noise"]["corrected_psnr"]
             text += f", about {corrected:.1f} dB without their noise (sigma about {sigma:.1f})"
-        if rival:
-            text += f" ({rival['method']}: {rival['held_out_psnr']:.2f} dB)"
     if run["reference"]:
         decibels, similarity = run["reference"]["psnr"], run["reference"]["ssim"]
         shown = "equal to" if decibels is None else f"{decibels:.2f} dB PSNR against"
         text += f"; {shown} the reference, {similarity:.4f} SSIM"
         text += f", {run['reference']['lpips']:.4f} LPIPS"
-    return text
+    return "\n".join(filter(None, (text, figures_table(run))))
 
 
 def _refuse_beside_like(arguments: argparse.Namespace) -> None:

@@ -13,6 +13,7 @@ __all__ = [
     "GenomeError",
     "InvalidInput",
     "InvalidPhenotype",
+    "LeftOutError",
     "MaskError",
     "NasDipError",
     "PictureError",
@@ -58,3 +59,7 @@ class InvalidPhenotype(NasDipError):
 
 class DivergedError(NasDipError):
     """The loss became infinite or not a number; the genome's fitness is 0."""
+
+
+class LeftOutError(NasDipError):
+    """This reference method is not computed here; the restoration and the other references stand without it."""

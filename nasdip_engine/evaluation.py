@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nasdip_engine.errors import DivergedError, InvalidPhenotype
+from nasdip_engine.baseline_names import left_out_record
+from nasdip_engine.errors import DivergedError, InvalidPhenotype, LeftOutError
 from nasdip_engine.genome.cost import cost
 from nasdip_engine.genome.genome import Genome
 from nasdip_engine.genome.phenotype import Phenotype
@@ -178,11 +179,18 @@ def _fit(
 
 
 def _baseline(request: Request, progress: Callable[[Progress], None]) -> dict[str, Any]:
+    try:
+        return _baseline_made(request, lambda: progress(_ALIVE))
+    except LeftOutError as reason:
+        return left_out_record(request.method or "", str(reason))
+
+
+def _baseline_made(request: Request, alive: Callable[[], None]) -> dict[str, Any]:
     from nasdip_engine.baselines import baseline
     from nasdip_engine.tiled import baseline_parts
 
     if request.parts:
-        return baseline_parts(request, lambda: progress(_ALIVE))
+        return baseline_parts(request, alive)
     pixels, mask = read_masked_frame(request.picture, request.mask)
     made = baseline(
         request.task,
@@ -192,7 +200,7 @@ def _baseline(request: Request, progress: Callable[[Progress], None]) -> dict[st
         evaluation_seed=request.evaluation_seed,
         method=request.method,
         bit_depth=request.bit_depth,
-        alive=lambda: progress(_ALIVE),
+        alive=alive,
     )
     write_png(request.output, made.picture)
     return {"method": made.method, "held_out_psnr": made.held_out_psnr, "digest": pixel_digest(made.picture)}

@@ -65,17 +65,22 @@ class SearchResult:
 class Restoration:
     """A restored picture with all that is known of it.
 
-    picture: (H, W, 3), uint8 or uint16 as the upload.  baseline: the training-free reference of the task,
-    in the same form.  run: what `run.json` holds: settings, seeds, generations, fitness, cost, digests, and
+    picture: (H, W, 3), uint8 or uint16 as the upload.  baselines: the training-free references of the task by
+    name, in the same form.  run: what `run.json` holds: settings, seeds, generations, fitness, cost, digests, and
     with a reference PSNR in dB, SSIM and LPIPS.  stills: uint8 (h, w, 3), at most 256 px a side: what the best network
     showed on the way, by the iteration of its final fit.
     """
 
     picture: Samples
-    baseline: Samples
+    baselines: Mapping[str, Samples]
     run: dict[str, Any]
     question: Question
     stills: Mapping[int, Samples]
+
+    @property
+    def baseline(self) -> Samples:
+        """The task's own reference, the first of `baselines`."""
+        return self.baselines[self.run["baseline"]["method"]]
 
     @property
     def genome(self) -> str:
@@ -93,7 +98,7 @@ class Restoration:
         Raises InvalidInput where the folder is not empty, CannotGoOn where it can't be written.
         """
         check_output_folder(Path(folder))
-        write_run(self.question, Path(folder), self.run, self.picture, self.baseline, self.stills)
+        write_run(self.question, Path(folder), self.run, self.picture, self.baselines, self.stills)
 
 
 def search(
@@ -148,8 +153,8 @@ def restore(
     asked = _question(picture, task, mask, factor, preset, seed, settings)
     clean = _clean(reference, asked)
     _tell(asked, say)
-    run, restored, rival, stills = restore_question(asked, reference=clean, workers=workers, say=say)
-    return Restoration(restored, rival, run, asked, stills)
+    run, restored, rivals, stills = restore_question(asked, reference=clean, workers=workers, say=say)
+    return Restoration(restored, rivals, run, asked, stills)
 
 
 def _question(

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from nasdip_engine.baseline_names import baselines_of, left_out_record, slug_of
 from nasdip_engine.bit_depth import Samples
 from nasdip_engine.evolution.history import Closed, Generation
 from nasdip_engine.evolution.racing import Field
@@ -279,15 +280,31 @@ class LocalSearch(LocalEvaluations):
             f"final fit:{tiles} iteration {progress['iteration']} of at most {progress['of']}{figure}{left}"
         )
 
-    def baseline(self) -> tuple[dict[str, Any], Samples]:
-        """The task's training-free reference on the same frames: its record and its whole picture."""
+    def baselines(self) -> tuple[list[dict[str, Any]], dict[str, Samples]]:
+        """The task's training-free references on the same frames: a record of each, and the whole pictures by name.
+
+        A record has `method`, `held_out_psnr` in dB and `digest`; one that was not made says why (`left_out`).
+        """
         several = len(self.asked.final) > 1
-        output = str(Path(self._folder.name) / ("baseline.npy" if several else "baseline.png"))
         more = self._parts([()] * len(self.asked.final)) if several else {}
-        outcome = self.run(self._request(Kind.BASELINE, **more, output=output))
+        methods = baselines_of(self.asked.task)
+        self._say(f"references: {', '.join(methods)}")
+        futures = [self._pool.submit(self._baseline, method, several, more) for method in methods]
+        records, pictures = [], {}
+        for method, future in zip(methods, futures, strict=True):
+            record, picture = future.result()
+            records.append(record)
+            if picture is not None:
+                pictures[method] = picture
+        return records, pictures
+
+    def _baseline(
+        self, method: str, several: bool, more: Mapping[str, Any]
+    ) -> tuple[dict[str, Any], Samples | None]:
+        output = str(Path(self._folder.name) / f"baseline-{slug_of(method)}.{'npy' if several else 'png'}")
+        outcome = self.run(self._request(Kind.BASELINE, method=method, **more, output=output))
+        if outcome.get("left_out"):
+            return left_out_record(method, outcome["left_out"]), None
         picture = self._pasted(output)
-        return {
-            "method": outcome["method"],
-            "held_out_psnr": outcome["held_out_psnr"],
-            "digest": pixel_digest(picture),
-        }, picture
+        found = {"method": method, "held_out_psnr": outcome["held_out_psnr"]}
+        return found | {"digest": pixel_digest(picture)}, picture

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from nasdip_engine.baseline_names import slug_of
 from nasdip_engine.bit_depth import Samples
 from nasdip_engine.evolution.search import Ranked, best_of, finalists_of
 from nasdip_engine.framing import reference_frame
@@ -61,8 +62,8 @@ def _saved(search: LocalSearch, store: Store | None) -> dict[str, Any]:
     }
 
 
-def _against(picture: Samples, reference: Samples | None) -> dict[str, float | None] | None:
-    if reference is None:
+def _against(picture: Samples | None, reference: Samples | None) -> dict[str, float | None] | None:
+    if picture is None or reference is None:
         return None
     from nasdip_engine.restoration.metrics import scores
 
@@ -76,8 +77,8 @@ def restore_question(
     workers: int | None = None,
     say: Say = lambda _: None,
     store: Store | None = None,
-) -> tuple[dict[str, Any], Samples, Samples, Stills]:
-    """Search and restore: what `run.json` holds, the restored picture, the training-free reference, and the stills.
+) -> tuple[dict[str, Any], Samples, dict[str, Samples], Stills]:
+    """Search and restore: what `run.json` holds, the restored picture, the training-free references by name, the stills.
 
     The last are uint8 (h, w, 3), at most 256 px a side, by the iteration of the best network's final fit after which they
     show its averaged output; of a picture fitted in parts, that of the first one.
@@ -97,16 +98,21 @@ def restore_question(
                 f"no network found fits {width} x {height} px in memory_limit; take a smaller factor"
             )
         final, restored = search.finish([one.genome for one in finalists])
-        baseline, rival = search.baseline()
+        baselines, rivals = search.baselines()
+        if reference is not None:
+            baselines = [
+                record | {"reference": _against(rivals.get(record["method"]), reference)}
+                for record in baselines
+            ]
         run = build_run(
             task=asked.task, settings=asked.settings, seeds=asked.seeds, fingerprint=search.fingerprint,
-            generations=records, final=final, best=best, picture=asked.picture_record(), baseline=baseline,
+            generations=records, final=final, best=best, picture=asked.picture_record(), baselines=baselines,
             cost=_cost([*search.outcomes.values(), *search.final_outcomes], time.monotonic() - began)
             | _saved(search, store),
             reference=_against(restored, reference),
         )  # fmt: skip
         stills = search.stills
-    return run, restored, rival, stills
+    return run, restored, rivals, stills
 
 
 def restore_to_folder(
@@ -122,27 +128,40 @@ def restore_to_folder(
 
     An interrupted or failed run leaves no files behind.  Raises CannotGoOn.
     """
-    run, restored, rival, stills = restore_question(
+    run, restored, rivals, stills = restore_question(
         asked, reference=reference, workers=workers, say=say, store=store
     )
-    write_run(asked, folder, run, restored, rival, stills)
+    write_run(asked, folder, run, restored, rivals, stills)
     return run
 
 
 def write_run(
-    asked: Question, folder: Path, run: dict[str, Any], restored: Samples, rival: Samples, stills: Stills
+    asked: Question,
+    folder: Path,
+    run: dict[str, Any],
+    restored: Samples,
+    rivals: Mapping[str, Samples],
+    stills: Stills,
 ) -> None:
-    """Write the folder of a run, whole or not at all.  Raises CannotGoOn."""
+    """Write the folder of a run, whole or not at all.  rivals: references by name.  Raises CannotGoOn."""
     try:
-        _write_whole(asked, folder, run, restored, rival, stills)
+        _write_whole(asked, folder, run, restored, rivals, stills)
     except OSError as problem:
         raise CannotGoOn(f"{folder} cannot be written: {problem.strerror}; nothing was kept") from problem
 
 
 def _write_whole(
-    asked: Question, folder: Path, run: dict[str, Any], restored: Samples, rival: Samples, stills: Stills
+    asked: Question,
+    folder: Path,
+    run: dict[str, Any],
+    restored: Samples,
+    rivals: Mapping[str, Samples],
+    stills: Stills,
 ) -> None:
-    """Write beside the place where the folder belongs, and move it there when it is whole."""
+    """Write beside the place where the folder belongs, and move it there when it is whole.
+
+    The task's own reference is `baseline.png`, the others lie in `baselines/` by name.
+    """
     from nasdip_engine.report import write_architecture, write_convergence
 
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -151,11 +170,15 @@ def _write_whole(
         made.mkdir()
         save_question(asked, made)
         (made / "restored.png").write_bytes(asked.form.encode(restored))
-        (made / "baseline.png").write_bytes(asked.form.encode(rival))
         if stills:
             (made / STILLS_FOLDER).mkdir()
         for iteration, still in stills.items():
             still_file(made / STILLS_FOLDER, iteration).write_bytes(encode_png(still))
+        (made / "baselines").mkdir()
+        for method, rival in rivals.items():
+            own = run["baseline"] is not None and method == run["baseline"]["method"]
+            name = "baseline.png" if own else f"baselines/{slug_of(method)}.png"
+            (made / name).write_bytes(asked.form.encode(rival))
         write_convergence(run, made / "convergence.png")
         write_architecture(run, made / "architecture.svg")
         (made / "run.json").write_text(dump_run(run), encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Pictures that explain a run: the convergence curve and the diagram of the winner.
+"""What explains a run: the convergence curve, the diagram of the winner, the references beside the restoration.
 
 Drawn from `run.json` alone, so that a run can be drawn again without repeating it.
 """
@@ -9,10 +9,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from nasdip_engine.baseline_names import best_of_figures
 from nasdip_engine.genome.diagram import architecture_svg
 from nasdip_engine.genome.genome import Genome
 
-__all__ = ["write_architecture", "write_convergence"]
+__all__ = ["OURS", "figures_table", "write_architecture", "write_convergence"]
+
+OURS = "this restoration"
 
 _ACCENT = "#c2570c"  # the one accent of the pages: the best so far
 _GREY = "#6b6b6b"
@@ -61,3 +64,32 @@ def write_architecture(run: Mapping[str, Any], path: Path) -> None:
     path.write_text(
         architecture_svg(phenotype, title=f"Best network: {run['best_genome']}"), encoding="utf-8"
     )
+
+
+def figures_table(run: Mapping[str, Any]) -> str:
+    """The restoration and every reference of a run with their figures, as lines; the best is marked, whichever it is.
+
+    Held-out PSNR, and with a clean picture PSNR, SSIM and LPIPS against it.  Empty for a run without references.
+    """
+    records = run.get("baselines") or []
+    made = [record for record in records if not record.get("left_out")]
+    if not made:
+        return ""
+    rows = [(OURS, run["final"]["held_out_psnr"], run["reference"])]
+    rows += [(record["method"], record["held_out_psnr"], record.get("reference")) for record in made]
+    best = best_of_figures({name: figure for name, figure, _ in rows})
+    wide = max(len(name) for name, _, _ in rows)
+    head = f"{'':{wide}}  {'held-out':>9}"
+    if run["reference"]:
+        head += f"  {'PSNR':>9}  {'SSIM':>6}  {'LPIPS':>6}"
+    lines = [head]
+    for name, figure, scores in rows:
+        line = f"{name:{wide}}  {_decibels(figure)}"
+        if scores:
+            line += f"  {_decibels(scores['psnr'], 'equal')}  {scores['ssim']:6.4f}  {scores['lpips']:6.4f}"
+        lines.append(line + ("  best" if name in best else ""))
+    return "\n".join([*lines, *(record["left_out"] for record in records if record.get("left_out"))])
+
+
+def _decibels(figure: float | None, none: str = "-") -> str:
+    return f"{none:>9}" if figure is None else f"{figure:6.2f} dB"

@@ -13,6 +13,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from nasdip_engine.baseline_names import first_made
 from nasdip_engine.errors import InvalidInput
 from nasdip_engine.evolution.settings import SearchSettings
 from nasdip_engine.genome.genome import Genome
@@ -64,7 +65,7 @@ def build_run(
     picture: Mapping[str, Any],
     excluded: Sequence[Mapping[str, Any]] = (),
     reference: Mapping[str, float | None] | None = None,
-    baseline: Mapping[str, Any] | None = None,
+    baselines: Sequence[Mapping[str, Any]] = (),
 ) -> dict[str, Any]:
     """Put a run together as one JSON value.
 
@@ -80,7 +81,10 @@ def build_run(
     `from_store`, the `evaluations` and `iterations` among these that an earlier run had paid for.
     picture: as `Question.picture_record`.  fingerprint: the numerics that the fitness was found with.
     excluded: what the owner took out of the search, as inputs that a repetition needs.
-    baseline: `method`, `held_out_psnr` in dB and `digest` of the training-free reference.
+    baselines: `method`, `held_out_psnr` in dB and `digest` of each training-free reference, in the order of a report;
+    where one was not made these are null but for the method, and `left_out` says why; where a clean picture was given
+    each has its `reference` too.  The first one that was made stands alone as `baseline`, null without any: runs of
+    older versions have that alone.
     reference: `psnr` in dB, `ssim` and `lpips` against a clean picture, where one was given.
     """
     return {
@@ -99,7 +103,8 @@ def build_run(
         "best_fitness_hex": best["fitness_hex"],
         "best_is_starter": best["is_starter"],
         "final": dict(final),
-        "baseline": dict(baseline) if baseline is not None else None,
+        "baseline": first_made(baselines),
+        "baselines": [dict(record) for record in baselines],
         "excluded": [dict(entry) for entry in excluded],
         "cost": dict(cost),
         "reference": dict(reference) if reference is not None else None,

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from nasdip_engine.baselines import baseline, baseline_method
+from nasdip_engine.baselines import baseline, baseline_method, check_makeable
 from nasdip_engine.bit_depth import bits_of, quantised, raw_bytes
 from nasdip_engine.finals import BY_TILE
 from nasdip_engine.framing import resized_floats
@@ -89,12 +89,13 @@ def baseline_parts(request: Request, alive: Alive) -> dict[str, Any]:
     """The training-free reference, part by part and blended like the restoration, on the same held-out observations.
 
     Where a hole decides between two methods, the largest one decides for all.  Writes as `combine_parts` and
-    returns `method`, the pooled `held_out_psnr` in dB and the result's `digest`.  Raises SettingsError for a method
-    that is not of this task.
+    returns `method`, the pooled `held_out_psnr` in dB and the result's `digest`.  Raises as `check_makeable`.
     """
     with _scratch(request.output or "") as folder:
         patches, errors, counts = [], [], []
-        method = request.method or baseline_method(request.task, _most_to_fill(request, alive))
+        to_fill = _most_to_fill(request, alive)
+        method = request.method or baseline_method(request.task, to_fill)
+        check_makeable(request.task, method, to_fill, math.prod(request.size or ()))
         for number, part in enumerate(request.parts):
             pixels, mask = read_masked_frame(part.picture, part.mask)
             made = baseline(

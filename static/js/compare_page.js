@@ -52,27 +52,46 @@ function start(viewer) {
   viewer.addEventListener("click", (event) => {
     const button = event.target instanceof Element ? event.target.closest("button") : null;
     if (!button || !viewer.contains(button)) return;
-    const { zoom: wanted, mode, under } = button.dataset;
+    const { zoom: wanted, mode } = button.dataset;
     if (wanted) {
       zoom = wanted === "fit" ? "fit" : Number(wanted);
       fit();
     } else if (mode) {
       figure.dataset.mode = mode;
       fit();
-    } else if (under) {
-      before.src = under;
-      before.alt = button.dataset.label ?? "";
-      label.textContent = button.dataset.label ?? "";
     }
-    if ((wanted || mode || under) && button.parentElement) press(button.parentElement, button);
+    if ((wanted || mode) && button.parentElement) press(button.parentElement, button);
   });
 
-  // A row of the figures' table puts its picture under the slider.
-  for (const row of document.querySelectorAll("button[data-show-under]")) {
-    row.addEventListener("click", () => {
-      const wanted = /** @type {HTMLElement} */ (row).dataset.showUnder;
-      const target = /** @type {HTMLElement | null} */ (viewer.querySelector(`button[data-under-name="${wanted}"]`));
-      target?.click();
+  const select = /** @type {HTMLSelectElement | null} */ (viewer.querySelector("select[data-under]"));
+  if (select) chooseUnder(viewer, select, before, label);
+}
+
+/**
+ * What lies under the slider: chosen in the bar, or by the link of a row of the figures' table.
+ * @param {HTMLElement} viewer
+ * @param {HTMLSelectElement} select
+ * @param {HTMLImageElement} before
+ * @param {HTMLElement} label
+ */
+function chooseUnder(viewer, select, before, label) {
+  const links = /** @type {NodeListOf<HTMLAnchorElement>} */ (document.querySelectorAll("a[data-show-under]"));
+  const show = () => {
+    const text = select.selectedOptions[0]?.dataset.label ?? "";
+    before.src = select.value;
+    before.alt = text;
+    label.textContent = text;
+    for (const link of links) link.setAttribute("aria-current", String(link.getAttribute("href") === select.value));
+  };
+  select.addEventListener("change", show);
+  if (select.selectedIndex > 0) show(); // a reloaded page keeps its choice
+  for (const link of links) {
+    link.addEventListener("click", (event) => {
+      // As a link with a modifier, or without this script, it gives the picture itself.
+      if (event.ctrlKey || event.metaKey || event.shiftKey || event.altKey) return;
+      event.preventDefault();
+      select.value = link.getAttribute("href") ?? "";
+      show();
       viewer.scrollIntoView({ block: "nearest" });
     });
   }

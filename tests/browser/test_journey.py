@@ -108,8 +108,7 @@ def test_a_picture_restored_end_to_end(page: Page, site: RunningSite, complaints
     assert page.get_by_test_id("generations").locator("tbody tr").count() == len(told_rows(events))
 
     drag_the_slider(page)
-    page.get_by_test_id("under-baseline").click()
-    expect(page.get_by_test_id("before")).to_have_attribute("src", re.compile("baseline.png"))
+    see_every_reference(page, [event for event in events if event["kind"] == "baseline"])
     with page.expect_download() as download:
         page.get_by_test_id("download").click()
     assert download.value.suggested_filename == "astronaut_restored.png"
@@ -166,6 +165,37 @@ def until(page: Page, condition: Callable[[], bool], what: str) -> None:
     while not condition():
         assert time.monotonic() < deadline, f"waited 30 s for {what}"
         page.wait_for_timeout(50)
+
+
+def see_every_reference(page: Page, told: list[dict[str, Any]]) -> None:
+    """A row each, the best marked; by the list or the row's link any of them lies under the slider."""
+    rows = page.get_by_test_id("figures").locator("tbody tr")
+    ours, *others = rows.locator("th").evaluate_all("all => all.map(th => th.firstChild.textContent.trim())")
+    assert ours == "this restoration"
+    assert others == ["biharmonic", "nearest pixel", "harmonic", "Telea"]
+    assert sorted(others) == sorted(event["method"] for event in told)
+    figures = [
+        float(text.removesuffix(" dB")) for text in rows.locator("td:nth-child(2)").all_text_contents()
+    ]
+    marked = [bool(row.locator(".won").count()) for row in rows.all()]
+    assert any(marked) and max(figures) == max(
+        figure for figure, best in zip(figures, marked, strict=True) if best
+    )
+    before, under = page.get_by_test_id("before"), page.get_by_test_id("under")
+    under.focus()
+    page.keyboard.press("ArrowDown")  # a list is worked by keys alone
+    expect(before).to_have_attribute("src", re.compile("baselines/biharmonic.png"))
+    link = rows.nth(4).get_by_role("link")
+    link.click()
+    expect(before).to_have_attribute("src", re.compile("baselines/telea.png"))
+    expect(before).to_have_attribute("alt", "Telea")
+    expect(page.locator(".label.of-before")).to_have_text("Telea")
+    expect(under.locator("option:checked")).to_have_text("Telea")
+    expect(link).to_have_attribute("aria-current", "true")
+    assert before.evaluate("image => image.decode().then(() => image.naturalWidth)") == SIDE
+    under.select_option(index=0)
+    expect(before).to_have_attribute("src", re.compile("input.png"))
+    expect(link).to_have_attribute("aria-current", "false")
 
 
 def drag_the_slider(page: Page) -> None:

@@ -200,7 +200,7 @@ def signature(job: Job) -> dict[str, Any]:
     run = Job.objects.values_list("run", flat=True).get(pk=job.pk)
     assert run is not None
     result = Job.objects.values_list("result_digest", flat=True).get(pk=job.pk)
-    decided = ("generations", "best_genome", "best_fitness_hex", "best_is_starter", "final", "baseline")
+    decided = ("generations", "best_genome", "best_fitness_hex", "best_is_starter", "final", "baselines")
     cost = {name: value for name, value in run["cost"].items() if name != "seconds"}
     return {name: run[name] for name in decided} | {"cost": cost, "result": result}
 

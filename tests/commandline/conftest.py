@@ -50,6 +50,7 @@ class Run:
     mask: Path | None
     clean: Path
     err: str
+    out: str = ""
 
     @property
     def json(self) -> dict[str, Any]:
@@ -83,7 +84,7 @@ def _make(task: str, photographs: Path, folder: Path) -> Run:
     out = folder / task
     ended = nasdip("restore", picture, "--task", task, *more, *SMALL, "--reference", clean, "--out", out)
     assert ended.code == 0, ended.err
-    return Run(task, out, picture, mask, clean, ended.err)
+    return Run(task, out, picture, mask, clean, ended.err, ended.out)
 
 
 @pytest.fixture(scope="session")

@@ -11,9 +11,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from nasdip_engine.baseline_names import BM3D, baselines_of, best_of_figures, slug_of
 from nasdip_engine.genome.genome import Genome
+from nasdip_engine.picture import pixel_digest
 from nasdip_engine.restoration.metrics import psnr, ssim
 from nasdip_engine.restoration.perceptual import lpips
+from nasdip_engine.task import Task
 from tests.commandline.conftest import SMALL, Run, nasdip
 
 pytestmark = pytest.mark.slow
@@ -24,9 +27,10 @@ TASKS = ["denoise", "inpaint", "upscale"]
 @pytest.mark.parametrize("task", TASKS)
 def test_the_folder_is_whole(run_of: Callable[[str], Run], task: str) -> None:
     run = run_of(task)
-    names = {
-        "input.png", "restored.png", "baseline.png", "run.json", "convergence.png", "architecture.svg", "stills",
-    }  # fmt: skip
+    names = {"input.png", "restored.png", "baseline.png", "baselines", "stills", "run.json"} | {
+        "convergence.png",
+        "architecture.svg",
+    }
     assert {path.name for path in run.folder.iterdir()} == names | (
         {"mask.png"} if task == "inpaint" else set()
     )
@@ -63,6 +67,33 @@ def test_run_json_says_what_was_asked_done_and_spent(run_of: Callable[[str], Run
     )
     Genome.parse(run["best_genome"]).phenotype()
     assert run["baseline"]["held_out_psnr"] > 0
+    assert run["baseline"].items() <= run["baselines"][0].items()
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_every_reference_lies_beside_the_result_and_stands_in_run_json(
+    run_of: Callable[[str], Run], task: str
+) -> None:
+    run = run_of(task)
+    records = {record["method"]: record for record in run.json["baselines"]}
+    assert list(records) == list(baselines_of(Task.from_json(run.json["task"])))
+    made = {method: record for method, record in records.items() if "left_out" not in record}
+    assert set(records) - set(made) <= {BM3D}
+    clean = np.asarray(Image.open(run.clean))
+    own, *others = made
+    pictures = {own: run.pixels("baseline.png")}
+    pictures |= {method: run.pixels(f"baselines/{slug_of(method)}.png") for method in others}
+    assert len(list((run.folder / "baselines").iterdir())) == len(others)
+    for method, record in made.items():
+        assert record["digest"] == pixel_digest(pictures[method])
+        assert record["reference"]["psnr"] == psnr(pictures[method], clean)
+        assert record["reference"]["lpips"] == lpips(pictures[method], clean)
+        assert record["held_out_psnr"] > 0
+        assert f"\n{method} " in run.out and f"{record['held_out_psnr']:6.2f} dB" in run.out
+    figures = {method: record["held_out_psnr"] for method, record in made.items()}
+    figures["this restoration"] = run.json["final"]["held_out_psnr"]
+    marked = {line[: line.index("  ")] for line in run.out.splitlines() if line.endswith("  best")}
+    assert marked == best_of_figures(figures)
 
 
 @pytest.mark.parametrize("task", TASKS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from typing import Any
 
 import numpy as np
@@ -11,22 +12,32 @@ from PIL import Image
 from skimage.data import astronaut
 
 from benchmarks import degrade
-from nasdip_engine.baselines import (
+from nasdip_engine import filters
+from nasdip_engine.baseline_names import (
     BICUBIC,
     BIHARMONIC,
-    BIHARMONIC_THEN_MEANS,
+    BM3D,
+    FILLINGS,
+    GAUSSIAN_BLUR,
+    HARMONIC,
+    LANCZOS,
     MEDIAN,
-    MEDIAN_THEN_BIHARMONIC,
-    MEDIAN_THEN_NEAREST,
     NEAREST,
-    NEAREST_THEN_MEANS,
     NON_LOCAL_MEANS,
-    Baseline,
-    baseline,
-    baseline_method,
-    fill_from_neighbours,
+    TELEA,
+    WIDE_MEDIAN,
+    baseline_of_slug,
+    baselines_of,
+    first_made,
+    left_out_record,
+    median_then,
+    slug_of,
+    then_means,
 )
-from nasdip_engine.errors import SettingsError
+from nasdip_engine.baselines import Baseline, baseline, baseline_method, check_makeable
+from nasdip_engine.bit_depth import at_depth, in_unit_range, quantised
+from nasdip_engine.errors import LeftOutError, SettingsError
+from nasdip_engine.fillings import fill_from_neighbours
 from nasdip_engine.restoration.degradation import degradation_for, held_out_set
 from nasdip_engine.restoration.metrics import psnr
 from nasdip_engine.seeding import generator
@@ -39,6 +50,7 @@ NOISY_HOLE, SPECKED_HOLE = (
     Task(TaskKind.INPAINT, noise="independent"),
     Task(TaskKind.INPAINT, noise="impulse"),
 )
+TASKS = (DENOISE, SPECKS, BLOCKS, INPAINT, NOISY_HOLE, SPECKED_HOLE, UPSCALE)
 
 
 @pytest.fixture(scope="module")
@@ -93,6 +105,8 @@ def test_bicubic_enlarges_like_pillow(clean: Pixels) -> None:
     found = made(UPSCALE, small)
     pillows = np.asarray(Image.fromarray(small).resize((96, 96), Image.Resampling.BICUBIC))
     assert found.method == BICUBIC
+    lanczos = made(UPSCALE, small, method=LANCZOS)
+    assert psnr(lanczos.picture, clean) > psnr(found.picture, clean)
     # Pillow rounds and clips bytes between its two passes, so it differs where an edge overshoots.
     assert np.mean(np.abs(found.picture.astype(int) - pillows.astype(int)) <= 1) > 0.98
 
@@ -112,7 +126,7 @@ def test_a_hole_in_a_noisy_picture_is_filled_and_its_known_pixels_are_restored(
     task, pixels = (NOISY_HOLE, noisy) if kind == "grain" else (SPECKED_HOLE, specked)
     holed = np.where(mask[..., None], pixels, 0).astype(np.uint8)
     found = made(task, holed, mask)
-    assert found.method == (BIHARMONIC_THEN_MEANS if kind == "grain" else MEDIAN_THEN_BIHARMONIC)
+    assert found.method == (then_means(BIHARMONIC) if kind == "grain" else median_then(BIHARMONIC))
     assert psnr(found.picture, clean, mask) > psnr(holed, clean, mask) + 2
     plain = made(INPAINT, holed, mask)
     assert psnr(found.picture, clean, ~mask) > psnr(plain.picture, clean, ~mask)
@@ -131,32 +145,68 @@ def test_blocks_are_guessed_from_around_them_before_they_are_scored(clean: Pixel
 
 
 @pytest.mark.parametrize(
-    "method",
-    [
-        NON_LOCAL_MEANS, BIHARMONIC, NEAREST, BICUBIC, MEDIAN, BIHARMONIC_THEN_MEANS, NEAREST_THEN_MEANS,
-        MEDIAN_THEN_BIHARMONIC, MEDIAN_THEN_NEAREST,
-    ],
-)  # fmt: skip
+    ("task", "method"),
+    [(task, method) for task in TASKS for method in baselines_of(task)],
+    ids=lambda value: value if isinstance(value, str) else f"{value.kind}-{value.noise}",
+)
 def test_the_score_is_blind_to_the_held_out_observations(
-    method: str, clean: Pixels, noisy: Pixels, mask: NDArray[np.bool_]
+    task: Task, method: str, clean: Pixels, noisy: Pixels, mask: NDArray[np.bool_]
 ) -> None:
     """Where a held-out pixel is read its score would follow it: set them all to black, and the guess must stay."""
-    task, pixels, known = {
-        NON_LOCAL_MEANS: (DENOISE, noisy, None),
-        BIHARMONIC: (INPAINT, clean, mask),
-        NEAREST: (INPAINT, clean, mask),
-        BICUBIC: (UPSCALE, clean, None),
-        MEDIAN: (SPECKS, clean, None),
-        BIHARMONIC_THEN_MEANS: (NOISY_HOLE, noisy, mask),
-        NEAREST_THEN_MEANS: (NOISY_HOLE, noisy, mask),
-        MEDIAN_THEN_BIHARMONIC: (SPECKED_HOLE, clean, mask),
-        MEDIAN_THEN_NEAREST: (SPECKED_HOLE, clean, mask),
-    }[method]
+    if method == BM3D:
+        needs_bm3d()
+    pixels = noisy if task.noise == "independent" else clean
+    known = mask if task.kind is TaskKind.INPAINT else None
     held_out = held_out_set(degradation_for(task, pixels, known), task, 0.05, 3).numpy()
     changed = np.where(held_out[..., None], 0, pixels).astype(np.uint8)
     before, after = made(task, pixels, known, method=method), made(task, changed, known, method=method)
     # Black is far from the picture, so a guess that does not follow scores it far worse.
     assert after.held_out_psnr < before.held_out_psnr - 3
+
+
+@pytest.mark.parametrize("depth", [8, 16])
+@pytest.mark.parametrize("task", [DENOISE, INPAINT, UPSCALE], ids=lambda task: str(task.kind))
+def test_every_reference_has_the_results_size_depth_and_known_pixels(
+    task: Task, depth: int, clean: Pixels, mask: NDArray[np.bool_]
+) -> None:
+    pixels = at_depth(clean[:64, :72], depth)
+    known = mask[:64, :72] if task.kind is TaskKind.INPAINT else None
+    for method in baselines_of(task):
+        if method == BM3D and not filters.bm3d_is_installed():
+            continue
+        found = made(task, pixels, known, method=method)
+        assert found.method == method and found.held_out > 0
+        assert found.picture.dtype == pixels.dtype
+        assert found.picture.shape == (64 * task.factor, 72 * task.factor, 3)
+        assert np.isfinite(found.array).all() and 0 <= found.array.min() <= found.array.max() <= 1
+        if known is not None:
+            assert np.array_equal(found.picture[known], pixels[known])
+            assert not np.array_equal(found.picture[~known], pixels[~known])
+
+
+def test_a_blur_finds_its_own_width(clean: Pixels) -> None:
+    """Blind, it is nearly as good as the best width by the clean picture."""
+    for sigma in (25.0, 50.0):
+        noisy = degrade.gaussian(clean, sigma, generator(1, "noise"))
+        best = max(
+            psnr(quantised(filters.gaussian_blur(in_unit_range(noisy), width), 8), clean)
+            for width in np.arange(0.3, 3, 0.1)
+        )
+        found = made(DENOISE, noisy, method=GAUSSIAN_BLUR)
+        assert psnr(found.picture, clean) > max(best - 0.25, psnr(noisy, clean) + 0.5)
+
+
+def needs_bm3d() -> None:
+    if not filters.bm3d_is_installed():
+        pytest.skip("the package bm3d is optional")
+
+
+def test_bm3d_is_the_best_filter_of_a_photograph(clean: Pixels, noisy: Pixels) -> None:
+    needs_bm3d()
+    found = {method: made(DENOISE, noisy, method=method) for method in (BM3D, NON_LOCAL_MEANS, GAUSSIAN_BLUR)}
+    for other in (NON_LOCAL_MEANS, GAUSSIAN_BLUR):
+        assert psnr(found[BM3D].picture, clean) > psnr(found[other].picture, clean)
+        assert found[BM3D].held_out_psnr > found[other].held_out_psnr
 
 
 def test_the_same_twice(noisy: Pixels) -> None:
@@ -168,27 +218,57 @@ def test_the_method_is_decided_by_a_count_of_pixels() -> None:
     assert baseline_method(INPAINT, 60_000) == BIHARMONIC
     assert baseline_method(INPAINT, 60_001) == NEAREST
     assert baseline_method(DENOISE, 10**7) == NON_LOCAL_MEANS
-    assert baseline_method(NOISY_HOLE, 60_001) == NEAREST_THEN_MEANS
-    assert baseline_method(SPECKED_HOLE, 60_001) == MEDIAN_THEN_NEAREST
+    assert baseline_method(NOISY_HOLE, 60_001) == then_means(NEAREST)
+    assert baseline_method(SPECKED_HOLE, 60_001) == median_then(NEAREST)
+
+
+def test_a_method_that_would_take_too_long_is_left_out_with_a_sentence() -> None:
+    for task, around in ((INPAINT, str), (NOISY_HOLE, then_means), (SPECKED_HOLE, median_then)):
+        check_makeable(task, around(BIHARMONIC), 60_000, 10**7)
+        with pytest.raises(LeftOutError, match=r"60,001 pixels .* up to 60,000"):
+            check_makeable(task, around(BIHARMONIC), 60_001, 10**7)
+        for filling in (HARMONIC, TELEA):
+            check_makeable(task, around(filling), 300_000, 10**7)
+            with pytest.raises(LeftOutError, match=r"300,001 pixels .* up to 300,000"):
+                check_makeable(task, around(filling), 300_001, 10**7)
+        check_makeable(task, around(NEAREST), 10**7, 10**7)
+    needs_bm3d()
+    check_makeable(DENOISE, BM3D, 0, 2**20)
+    with pytest.raises(LeftOutError, match="BM3D: the picture has 1,048,577 pixels"):
+        check_makeable(DENOISE, BM3D, 0, 2**20 + 1)
+
+
+def test_bm3d_is_left_out_where_its_package_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    there = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "bm3d" else there(name))
+    with pytest.raises(LeftOutError, match="non-commercial use alone, is not installed"):
+        check_makeable(DENOISE, BM3D, 0, 4096)
+
+
+def test_each_task_has_its_references_in_an_order_that_begins_with_its_own() -> None:
+    assert baselines_of(DENOISE) == baselines_of(BLOCKS) == (NON_LOCAL_MEANS, BM3D, GAUSSIAN_BLUR)
+    assert baselines_of(SPECKS) == (MEDIAN, WIDE_MEDIAN)
+    assert baselines_of(INPAINT) == FILLINGS == (BIHARMONIC, NEAREST, HARMONIC, TELEA)
+    assert baselines_of(UPSCALE) == (BICUBIC, LANCZOS, NEAREST)
+    for task in TASKS:
+        slugs = [slug_of(name) for name in baselines_of(task)]
+        assert len(set(slugs)) == len(slugs)
+        assert [baseline_of_slug(task, slug) for slug in slugs] == list(baselines_of(task))
+        assert baselines_of(task)[0] == baseline_method(task, 0)
+    with pytest.raises(SettingsError, match="'telea' is no reference for denoise"):
+        baseline_of_slug(DENOISE, "telea")
+
+
+def test_the_first_reference_that_was_made_is_the_tasks_own() -> None:
+    out = left_out_record(BIHARMONIC, "too many pixels")
+    near = {"method": NEAREST, "held_out_psnr": 20.5, "digest": "d", "more": 1}
+    assert first_made([out, near]) == {"method": NEAREST, "held_out_psnr": 20.5, "digest": "d"}
+    assert first_made([out]) is None and first_made([]) is None
 
 
 def test_a_method_of_another_task_is_refused(noisy: Pixels) -> None:
     with pytest.raises(SettingsError, match=r"'bicubic' is no reference for denoise"):
         made(DENOISE, noisy, method=BICUBIC)
-
-
-def test_hidden_pixels_are_the_weighted_mean_of_seen_neighbours() -> None:
-    picture = generator(2, "picture").random((6, 7, 3), dtype=np.float32)
-    hidden = np.zeros((6, 7), dtype=np.bool_)
-    hidden[2, 3] = hidden[2, 4] = True
-    filled = fill_from_neighbours(picture, hidden)
-    seen = [(1, 2, 1), (1, 3, 2), (1, 4, 1), (2, 2, 2), (3, 2, 1), (3, 3, 2), (3, 4, 1)]
-    expected = sum(weight * picture[row, column] for row, column, weight in seen) / 10
-    assert filled[2, 3] == pytest.approx(expected, abs=1e-6)
-    assert np.array_equal(filled[~hidden], picture[~hidden])
-    lonely = np.ones((6, 7), dtype=np.bool_)
-    lonely[0, 0] = False
-    assert np.array_equal(fill_from_neighbours(picture, lonely)[5, 6], picture[0, 0])
 
 
 def test_the_caller_hears_that_it_is_alive(noisy: Pixels) -> None:

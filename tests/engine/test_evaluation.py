@@ -15,6 +15,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from nasdip_engine import baselines
 from nasdip_engine.errors import GenomeError, MaskError, PictureError, SettingsError
 from nasdip_engine.evaluation import evaluate
 from nasdip_engine.evolution.settings import SearchSettings, settings_for
@@ -228,6 +229,20 @@ def test_baseline_writes_a_picture(tmp_path: Path, task: str, method: str) -> No
     assert found["method"] == method and found["held_out_psnr"] > 20 and signs
     with Image.open(path) as file:
         assert pixel_digest(np.array(file)) == found["digest"]
+
+
+def test_a_baseline_of_choice_is_made_and_one_that_is_too_large_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "baseline.png"
+    asked = request(tmp_path, Kind.BASELINE, task="inpaint", output=str(path), genome=None, method="harmonic")
+    found = outcome(asked)
+    assert found["method"] == "harmonic" and found["held_out_psnr"] > 20 and path.exists()
+    path.unlink()
+    monkeypatch.setitem(baselines._LIMITS, "harmonic", 10)
+    left_out = outcome(asked)
+    assert (left_out["method"], left_out["held_out_psnr"], left_out["digest"]) == ("harmonic", None, None)
+    assert left_out["left_out"].endswith("it is computed for up to 10.") and not path.exists()
 
 
 def test_previews_are_small_pngs_and_decide_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

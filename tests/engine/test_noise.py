@@ -17,10 +17,10 @@ from skimage.data import astronaut
 from skimage.restoration import estimate_sigma
 
 from benchmarks import degrade
-from nasdip_engine.baselines import fill_from_neighbours
 from nasdip_engine.errors import PictureError, SettingsError
 from nasdip_engine.evaluation import evaluate
 from nasdip_engine.evolution.settings import settings_for
+from nasdip_engine.fillings import fill_from_neighbours
 from nasdip_engine.framing import paste, search_frame
 from nasdip_engine.genome.starters import starters
 from nasdip_engine.request import Kind, Request

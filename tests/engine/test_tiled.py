@@ -12,6 +12,7 @@ import pytest
 from numpy.typing import NDArray
 from skimage import data
 
+from nasdip_engine import baselines
 from nasdip_engine.errors import SettingsError
 from nasdip_engine.evaluation import evaluate
 from nasdip_engine.evolution.settings import SearchSettings, settings_for
@@ -260,6 +261,25 @@ def test_the_reference_is_made_tile_by_tile_and_scored_on_the_same_observations(
     if task is DENOISE:
         assert outcome["method"] == "non-local means"
         assert seam_ratio(made, tiled.frames) < 1.2
+
+
+def test_a_reference_that_the_largest_part_is_too_large_for_is_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The limit counts the pixels of one part to fill; no part is computed in vain, and none written."""
+    mask = np.ones((100, 240), np.bool_)
+    mask[10:14, 10:20] = mask[70:90, 200:230] = False
+    tiled = Tiled(tmp_path, INPAINT, photograph(100, 240), mask, tile=128)
+    assert len(tiled.frames) == 2
+    asked = {"parts": tiled.parts(), "size": (100, 240), "output": str(tmp_path / "whole.npy")}
+    monkeypatch.setitem(baselines._LIMITS, "harmonic", 700)
+    found = tiled.request(Kind.BASELINE, method="harmonic", **asked)
+    assert "up to 700" in found["left_out"]
+    assert not (tmp_path / "whole.npy").exists()
+    made = tiled.request(Kind.BASELINE, method="Telea", **asked)
+    assert made["method"] == "Telea" and "left_out" not in made
+    whole = paste_whole(tiled.pixels, mask, np.load(tmp_path / "whole.npy"))
+    assert (whole[mask] == tiled.pixels[mask]).all() and (whole[~mask] != tiled.pixels[~mask]).any()
 
 
 def test_pooled_decibels_are_those_of_the_pooled_error() -> None:

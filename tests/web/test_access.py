@@ -62,6 +62,7 @@ ROUTES = {
     "GET /jobs/{job_id}/restored.png": OWN_PAGE,
     "GET /jobs/{job_id}/thumbnail.png": OWN_PAGE,
     "GET /jobs/{job_id}/baseline.png": OWN_PAGE,
+    "GET /jobs/{job_id}/baselines/{slug}.png": OWN_PAGE,
     "GET /jobs/{job_id}/run.json": OWN_PAGE,
     "GET /jobs/{job_id}/architecture.svg": OWN_PAGE,
     "GET /jobs/{job_id}/preview/{digest}.png": OWN_PAGE,
@@ -164,6 +165,7 @@ def places(alice: User, done_job: Job) -> dict[str, str]:
         "discovery_id": str(found[0].pk),
         "digest": preview,
         "frame": "search",
+        "slug": "gaussian-blur",
         "which": "restored",
         "name": "upscale",
     }

@@ -11,6 +11,7 @@ from django.contrib.auth.models import User
 from PIL import Image
 
 from gpu_worker import finishing, heartbeat
+from nasdip_engine.baseline_names import baselines_of
 from nasdip_engine.errors import PictureError
 from nasdip_engine.framing import final_windows
 from nasdip_engine.picture import encode_mask
@@ -55,7 +56,8 @@ def fits(taken: list[Lease]) -> list[Lease]:
 
 def test_every_tile_is_a_row_that_asks_for_its_own_pixels(tiled: Job) -> None:
     finishing_job(tiled)
-    *tiles, baseline = take()
+    taken = take()
+    tiles, references = fits(taken), [lease for lease in taken if lease.kind is ItemKind.BASELINE]
     assert [(lease.kind, lease.tile, lease.tiles) for lease in tiles] == [
         (ItemKind.FINISH, tile, TILES) for tile in range(TILES)
     ]
@@ -65,8 +67,8 @@ def test_every_tile_is_a_row_that_asks_for_its_own_pixels(tiled: Job) -> None:
         x, y, width, height = window.box
         with Image.open(lease.request["picture"]) as frame:
             assert (np.asarray(frame) == pixels[y : y + height, x : x + width]).all()
-    assert baseline.kind is ItemKind.BASELINE
-    assert len(baseline.request["parts"]) == TILES
+    assert [lease.request["method"] for lease in references] == list(baselines_of(Plan.of(tiled).task))
+    assert all(len(lease.request["parts"]) == TILES for lease in references)
 
 
 def test_the_result_is_put_together_from_all_of_them(tiled: Job) -> None:

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from django.conf import settings as site
 
+from nasdip_engine.baseline_names import baseline_of_key
 from nasdip_engine.evolution.search import stop_at
 from nasdip_engine.finals import tile_of_key
 from nasdip_engine.liveness import heartbeat_limit
@@ -81,6 +82,8 @@ def _request(job: Job, plan: Plan, item: WorkItem, kind: ItemKind, token: str) -
         frame = (job.frames or {})["search"] if kind is ItemKind.EVALUATE else frames[tile_of_key(item.key)]
         asked |= _files(frame) | {"output": str(storage.scratch(f"{token}.npy"))}
         return asked | {"stills": str(storage.scratch(f"{token}.stills")) if _watched(item) else None}
+    if kind is ItemKind.BASELINE:
+        asked["method"] = baseline_of_key(plan.task, item.key)
     upload = _upload(job)
     asked["bit_depth"] = job.bit_depth
     if len(frames) > 1:

@@ -1,7 +1,8 @@
-"""From the last generation to the result: final fits, the reference beside them, the combination, done.
+"""From the last generation to the result: final fits, the references beside them, the combination, done.
 
 The steps are rows like any other work: `finish` for each finalist (and for each tile of a picture that is not
-fitted whole) and `baseline` at once, `combine` when the fits are there, and the job is done when both are.
+fitted whole) and `baseline` for each reference at once, `combine` when the fits are there, and the job is done when
+all are.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from uuid import UUID
 
 from django.utils import timezone
 
+from nasdip_engine.baseline_names import baseline_key, baselines_of
 from nasdip_engine.evolution.history import Closed
 from nasdip_engine.evolution.search import best_of, finalists_of
 from nasdip_engine.finals import final_key
@@ -20,12 +22,12 @@ from webapp.restorations.events import EventKind
 from webapp.restorations.learning import stills_of
 from webapp.restorations.models import Event, Job, JobFile, WorkItem
 from webapp.restorations.plan import Plan, frames_of_final, largest_of_final
+from webapp.restorations.references import made_references
 from webapp.restorations.results import run_of
 from webapp.restorations.states import SETTLED, ItemKind, ItemState, JobState
 from webapp.restorations.transitions import fail, move
 
 __all__ = [
-    "BASELINE_KEY",
     "COMBINE_KEY",
     "advance_finals",
     "done_without_discoveries",
@@ -36,7 +38,6 @@ __all__ = [
     "unused_arrays",
 ]
 
-BASELINE_KEY = "baseline"
 COMBINE_KEY = "combine"
 
 
@@ -68,7 +69,10 @@ def open_finals(job: Job, plan: Plan, history: Sequence[Closed]) -> None:
         for tile in range(tiles)
         for one in finalists
     ]
-    rows.append(WorkItem(job=job, kind=ItemKind.BASELINE, key=BASELINE_KEY, device_class=job.device_class))
+    rows += [
+        WorkItem(job=job, kind=ItemKind.BASELINE, key=baseline_key(name), device_class=job.device_class)
+        for name in baselines_of(plan.task)
+    ]
     WorkItem.objects.bulk_create(rows)
     enter_finishing(job)
     notify.look(len(rows))
@@ -106,8 +110,8 @@ def advance_finals(job: Job) -> None:
         )
         notify.look()
         return
-    baseline = WorkItem.objects.get(job=job, key=BASELINE_KEY)
-    if combine.state == ItemState.DONE and baseline.state in SETTLED:
+    open_references = WorkItem.objects.filter(job=job, kind=ItemKind.BASELINE).exclude(state__in=SETTLED)
+    if combine.state == ItemState.DONE and not open_references.exists():
         _complete(job, combine)
 
 
@@ -139,8 +143,7 @@ def leftovers(job_id: UUID) -> set[str]:
         needed.add(event.data["preview"] if event else "")
     watched = stills_of(job)
     needed |= set(watched[1].values()) if watched else set()
-    baseline = WorkItem.objects.get(job=job, key=BASELINE_KEY)
-    needed.add((baseline.outcome or {}).get("picture", ""))
+    needed |= {outcome["picture"] for outcome in made_references(job)}
     return set(JobFile.objects.filter(job=job).exclude(digest__in=needed).values_list("digest", flat=True))
 
 

@@ -113,7 +113,7 @@ def record(lease: Lease, outcome: Mapping[str, Any], preview: str = "") -> bool:
             _note_best(job, lease, outcome, preview)
         elif lease.kind is ItemKind.FINISH:
             tell_end(job, lease, outcome)
-        elif lease.kind is ItemKind.BASELINE:
+        elif lease.kind is ItemKind.BASELINE and not outcome.get("left_out"):
             shown = {"method": outcome["method"], "held_out_psnr": outcome["held_out_psnr"]}
             events.append(job.pk, EventKind.BASELINE, shown)
         advance(job)

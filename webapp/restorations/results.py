@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
+from nasdip_engine.baseline_names import left_out_record
 from nasdip_engine.evolution.search import best_of
 from nasdip_engine.finals import final_record, frames_record, tile_of_key
 from nasdip_engine.runfile import build_run
@@ -47,7 +48,11 @@ def run_of(job: Job, finished_at: datetime) -> dict[str, Any]:
         cost=_cost(job, items, finished_at),
         picture=_picture(job),
         excluded=job.excluded,
-        baseline=_baseline(outcomes["baseline"]),
+        baselines=[
+            _baseline(item.outcome or {})
+            for item in items
+            if item.kind == ItemKind.BASELINE and "method" in (item.outcome or {})
+        ],
     )
     before = _left_behind(job)
     return run | {"fingerprints": [*before, job.fingerprint]} if before else run
@@ -85,10 +90,10 @@ def _final(job: Job, items: list[WorkItem], combined: dict[str, Any]) -> dict[st
     return final_record(fits, [frame["box"] for frame in frames], combined, combined["digest"])
 
 
-def _baseline(outcome: dict[str, Any]) -> dict[str, Any] | None:
-    """None where the reference itself could not be computed; the restoration stands without it."""
-    if "method" not in outcome:
-        return None
+def _baseline(outcome: dict[str, Any]) -> dict[str, Any]:
+    """A reference that could not be computed has no outcome with a method; the restoration stands without it."""
+    if outcome.get("left_out"):
+        return left_out_record(outcome["method"], outcome["left_out"])
     return {name: outcome[name] for name in ("method", "held_out_psnr", "digest")}
 
 

@@ -14,6 +14,7 @@ from webapp.restorations.finals import final_fits
 from webapp.restorations.learning import learning_of
 from webapp.restorations.models import Event, Generation, Job, WorkItem
 from webapp.restorations.plan import frames_of_final
+from webapp.restorations.references import made_references
 from webapp.restorations.states import ENDED, MOVABLE, SETTLED, GenerationState, JobState
 from webapp.restorations.transitions import hold
 from webapp.restorations.turns import place_in_queue
@@ -45,7 +46,9 @@ def _shown(job: Job) -> dict[str, Any]:
     networks, evaluated = _counted(job, current)
     best = _latest(job, EventKind.BEST)
     whole = _latest(job, EventKind.FINAL_PROGRESS)
-    reference = _latest(job, EventKind.BASELINE)
+    references = [
+        {name: outcome[name] for name in ("method", "held_out_psnr")} for outcome in made_references(job)
+    ]
     # A tile's preview is not one of the whole picture.
     whole_preview = whole["preview"] if whole and whole.get("tiles", 1) == 1 else ""
     best_preview = whole_preview or (best or {}).get("preview", "")
@@ -71,7 +74,8 @@ def _shown(job: Job) -> dict[str, Any]:
         "best_fitness": job.best_fitness,
         "best_genome": job.best_genome,
         "best_held_out_psnr": best["held_out_psnr"] if best else None,
-        "baseline": reference,
+        "baseline": references[0] if references else None,
+        "baselines": references,
         "curve": [
             {"generation": row.number, "best": row.best, "mean": row.mean, "worst": row.worst}
             for row in generations

@@ -17,6 +17,7 @@ urlpatterns = [
     path("jobs/<uuid:job_id>/restored.png", files.restored, name="job_restored"),
     path("jobs/<uuid:job_id>/thumbnail.png", files.thumbnail, name="job_thumbnail"),
     path("jobs/<uuid:job_id>/baseline.png", files.baseline, name="job_baseline"),
+    path("jobs/<uuid:job_id>/baselines/<slug:slug>.png", files.baseline, name="job_one_baseline"),
     path("jobs/<uuid:job_id>/run.json", files.run, name="job_run"),
     path("jobs/<uuid:job_id>/architecture.svg", files.architecture, name="job_architecture"),
     re_path(

@@ -9,6 +9,7 @@ from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpRequest, HttpResponseBase
 from django.views.decorators.http import require_safe
 
+from nasdip_engine.baseline_names import slug_of
 from nasdip_engine.genome.diagram import architecture_svg
 from nasdip_engine.genome.genome import Genome
 from webapp.pictures.serving import (
@@ -19,8 +20,9 @@ from webapp.pictures.serving import (
     webp_response,
 )
 from webapp.restorations.access import job_for
-from webapp.restorations.models import Job, JobFile, WorkItem
-from webapp.restorations.states import ItemKind, ItemState, JobState
+from webapp.restorations.models import Job, JobFile
+from webapp.restorations.references import made_references
+from webapp.restorations.states import JobState
 from webapp.restorations.views.job import download_name
 
 __all__ = [
@@ -80,12 +82,12 @@ def restored(request: HttpRequest, job_id: UUID) -> HttpResponseBase:
 
 @login_required
 @require_safe
-def baseline(request: HttpRequest, job_id: UUID) -> HttpResponseBase:
-    """What the method without a network made of the same picture."""
+def baseline(request: HttpRequest, job_id: UUID, slug: str = "") -> HttpResponseBase:
+    """What a method without a network made of the same picture; the task's own where no slug names one."""
     job = done(job_for(request.user, job_id))
-    item = WorkItem.objects.filter(job=job, kind=ItemKind.BASELINE, state=ItemState.DONE).first()
-    digest = (item.outcome or {}).get("picture", "") if item else ""
-    return png_response(request, digest, f"{stem(job)}_reference.png")
+    made = {slug_of(outcome["method"]): outcome["picture"] for outcome in made_references(job)}
+    digest = made.get(slug, "") if slug else next(iter(made.values()), "")
+    return png_response(request, digest, f"{stem(job)}_{slug or 'reference'}.png")
 
 
 @login_required

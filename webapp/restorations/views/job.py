@@ -14,6 +14,7 @@ from django.urls import reverse
 from django.utils.text import capfirst
 from django.views.decorators.http import require_safe
 
+from nasdip_engine.baseline_names import SAME_DB, best_of_figures, slug_of
 from nasdip_engine.finals import BY_TILE, layout_words
 from nasdip_engine.task import IMPULSE, NONE, TaskKind
 from webapp.restorations.access import job_for
@@ -25,9 +26,7 @@ from webapp.restorations.words import count_words, duration_words, noise_words, 
 __all__ = ["download_name", "job"]
 
 NO_DIGEST = "0" * 64
-# Below this many decibels two methods are called equal.
-SAME_DB = 0.05
-
+OURS = "this restoration"
 
 RESULT_FROM = {
     "mean": "the mean of the best networks",
@@ -37,12 +36,12 @@ RESULT_FROM = {
 
 @dataclass(frozen=True)
 class MethodRow:
-    """One line of the table of figures; show: what its button puts under the slider."""
+    """One line of the table of figures; slug: the method's in addresses, "" for the restoration itself."""
 
     name: str
     psnr: float | None
-    wins: bool = False
-    show: str = ""
+    best: bool = False
+    slug: str = ""
 
 
 def download_name(row: Job) -> str:
@@ -69,16 +68,17 @@ def job(request: HttpRequest, job_id: UUID) -> HttpResponse:
 def result_context(row: Job) -> dict[str, Any]:
     """What the result page shows of run.json."""
     run = row.run or {}
-    baseline = run.get("baseline")
+    references = references_of(run)
+    made = [record for record in references if not record.get("left_out")]
     ours = run["final"]["held_out_psnr"]
     return {
         "job": row,
         "task_words": task_words(row),
         "download_name": download_name(row),
         "input_label": "input",
-        "baseline": baseline,
-        "rows": method_rows(ours, baseline),
-        "verdict": verdict(ours, baseline),
+        "rows": method_rows(ours, made),
+        "left_out": [record["left_out"] for record in references if record.get("left_out")],
+        "verdict": verdict(ours, made),
         "fill_words": fill_words(row.share_to_fill),
         "noise_words": noise_words(row),
         "known_are_exact": row.task == TaskKind.INPAINT and row.assumed_noise == NONE,
@@ -91,29 +91,34 @@ def result_context(row: Job) -> dict[str, Any]:
     }
 
 
-def method_rows(ours: float | None, baseline: dict[str, Any] | None) -> list[MethodRow]:
-    """Ours and the reference in the same table, the better one marked, whichever it is."""
-    theirs = baseline.get("held_out_psnr") if baseline else None
-    ahead = None if ours is None or theirs is None else ours - theirs
-    rows = [MethodRow("this restoration", ours, wins=ahead is not None and ahead > SAME_DB)]
-    if baseline:
-        won = ahead is not None and -ahead > SAME_DB
-        rows.append(MethodRow(baseline["method"], theirs, wins=won, show="baseline"))
-    return rows
+def references_of(run: dict[str, Any]) -> list[dict[str, Any]]:
+    """The records of a run's references; older runs have the task's own alone."""
+    own = run.get("baseline")
+    records: list[dict[str, Any]] = run.get("baselines") or ([own] if own else [])
+    return records
 
 
-def verdict(ours: float | None, baseline: dict[str, Any] | None) -> str:
+def method_rows(ours: float | None, made: list[dict[str, Any]]) -> list[MethodRow]:
+    """Ours and every reference in the same table, the best marked, whichever it is."""
+    figures = {OURS: ours} | {record["method"]: record["held_out_psnr"] for record in made}
+    best = best_of_figures(figures)
+    slugs = {OURS: ""} | {record["method"]: slug_of(record["method"]) for record in made}
+    return [MethodRow(name, figure, name in best, slugs[name]) for name, figure in figures.items()]
+
+
+def verdict(ours: float | None, made: list[dict[str, Any]]) -> str:
     """Who won, said plainly; empty where nothing can be compared."""
-    theirs = baseline.get("held_out_psnr") if baseline else None
-    if baseline is None or ours is None or theirs is None:
+    told = [record for record in made if record["held_out_psnr"] is not None]
+    if ours is None or not told:
         return ""
-    ahead = ours - theirs
-    name = baseline["method"]
+    rival = max(told, key=lambda record: record["held_out_psnr"])
+    name, ahead = rival["method"], ours - rival["held_out_psnr"]
     if abs(ahead) <= SAME_DB:
         return f"This restoration and {name} predict the held-out pixels equally well."
     if ahead > 0:
-        return f"This restoration predicts the held-out pixels {ahead:.2f} dB better than {name}."
-    return f"{name.capitalize()} predicts the held-out pixels {-ahead:.2f} dB better than this restoration."
+        which = f", the best of {len(told)} methods without a network" if len(told) > 1 else ""
+        return f"This restoration predicts the held-out pixels {ahead:.2f} dB better than {name}{which}."
+    return f"{capfirst(name)} predicts the held-out pixels {-ahead:.2f} dB better than this restoration."
 
 
 def fill_words(share: float | None) -> str:
