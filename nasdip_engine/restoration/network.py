@@ -9,8 +9,6 @@ of these networks. Padding is zeros: reflection has no deterministic gradient on
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -18,12 +16,10 @@ from torch.nn import functional
 
 from nasdip_engine.genome.phenotype import Phenotype, Stage
 from nasdip_engine.genome.sizes import Size, stage_sizes
+from nasdip_engine.restoration.layers import SLOPE, BatchNorm, drawn
 from nasdip_engine.restoration.resample import bilinear
 
 __all__ = ["Network", "build"]
-
-_SLOPE = 0.2  # of LeakyReLU below 0
-_EPSILON = 1e-5  # added to the variance in batch norm; torch's default
 
 
 def build(
@@ -36,32 +32,18 @@ def build(
     return Network(phenotype, height, width, input_channels, rng)
 
 
-class _BatchNorm(nn.Module):
-    """Batch norm by the statistics of the map at hand, always: there is one picture."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.ones(channels))
-        self.bias = nn.Parameter(torch.zeros(channels))
-
-    def forward(self, features: Tensor) -> Tensor:
-        return functional.batch_norm(
-            features, None, None, self.weight, self.bias, training=True, eps=_EPSILON
-        )
-
-
 class _Convolution(nn.Module):
     """Convolution, zero padding f//2 -> batch norm -> LeakyReLU(0.2); no bias, batch norm cancels it."""
 
     def __init__(self, channels: int, stage: Stage, stride: int, rng: np.random.Generator) -> None:
         super().__init__()
-        self.weight = _drawn((stage.filters, channels, stage.kernel, stage.kernel), rng)
-        self.norm = _BatchNorm(stage.filters)
+        self.weight = drawn((stage.filters, channels, stage.kernel, stage.kernel), rng)
+        self.norm = BatchNorm(stage.filters)
         self.stride, self.padding = stride, stage.kernel // 2
 
     def forward(self, features: Tensor) -> Tensor:
         features = functional.conv2d(features, self.weight, stride=self.stride, padding=self.padding)
-        return functional.leaky_relu(self.norm(features), _SLOPE, inplace=True)
+        return functional.leaky_relu(self.norm(features), SLOPE, inplace=True)
 
 
 class _Decoder(nn.Module):
@@ -86,7 +68,7 @@ class _Decoder(nn.Module):
         self.sources = [unit for unit, _, _ in paths]
         self.paths = nn.ModuleList(_Convolution(given, Stage(1, width), 1, rng) for _, given, width in paths)
         joined = channels + sum(width for _, _, width in paths)
-        self.norm = _BatchNorm(joined)
+        self.norm = BatchNorm(joined)
         self.convolution = _Convolution(joined, stage, 1, rng)
 
     def forward(self, features: Tensor, encoded: list[Tensor]) -> Tensor:
@@ -121,8 +103,8 @@ class Network(nn.Module):
             decoders.append(_Decoder(channels, stage, sizes.received[unit], paths, rng))
             channels = stage.filters
         self.encoders, self.decoders = nn.ModuleList(encoders), nn.ModuleList(decoders)
-        self.head_weight = _drawn((3, channels, 1, 1), rng)
-        self.head_bias = _drawn((3,), rng, fan_in=channels)
+        self.head_weight = drawn((3, channels, 1, 1), rng)
+        self.head_bias = drawn((3,), rng, fan_in=channels)
         self.output_size = (height, width)
 
     @torch.no_grad()
@@ -142,10 +124,3 @@ class Network(nn.Module):
         features = bilinear(features, *self.output_size)
         # In bfloat16 a sigmoid has some two hundred levels; in float32 this changes nothing.
         return torch.sigmoid(functional.conv2d(features, self.head_weight, self.head_bias).float())
-
-
-def _drawn(shape: tuple[int, ...], rng: np.random.Generator, fan_in: int | None = None) -> nn.Parameter:
-    """U(-b, b) with b = 1 / sqrt(fan in): Kaiming's uniform rule with a = sqrt(5), torch's own default."""
-    bound = 1 / math.sqrt(fan_in or math.prod(shape[1:]))
-    drawn = rng.random(shape, dtype=np.float32) * np.float32(2 * bound) - np.float32(bound)
-    return nn.Parameter(torch.from_numpy(drawn))
