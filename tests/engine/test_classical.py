@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from nasdip_engine.errors import PictureError, SettingsError
+from nasdip_engine.numerics import use_one_thread
 from nasdip_engine.restoration.classical import (
     PUBLISHED,
     ClassicalNetwork,
@@ -230,6 +231,7 @@ def test_noise_is_uniform_and_a_meshgrid_runs_from_corner_to_corner() -> None:
 
 
 def fitted(seed: int) -> Fit:
+    use_one_thread()
     task = Task(TaskKind.DENOISE)
     degradation = degradation_for(task, photo(40, 36), None)
     return fit(
