@@ -12,11 +12,13 @@ held-out error was least); what differs is the network:
 - starter: the best of all hand-made networks under that cap;
 - classical: the published network, 128 filters a stage, at the learning rate of our settings, without jitter;
 - narrow: the same with as many filters as make it cost what the found network costs;
-- classical published: with its authors' jitter and rate; classical slow, narrow slow: their rate alone, where ours differs;
+- found, starter, classical and narrow "published": the same networks with the jitter and rate of classical DIP's authors;
+- classical slow, narrow slow: their rate alone, where ours is another;
 - references: what a user gets in a second, some of them with a strength chosen by the clean picture.
 
 PSNR, SSIM and LPIPS are against the clean picture, which no fit and no choice sees. One process, one thread; `--shard 2/2` takes
 every second picture and damage, so that two processes may share a results file. An arm that stands there is not computed again.
+About 13 to 20 minutes of one core for each picture, damage and seed.
 """
 
 from __future__ import annotations
@@ -89,7 +91,7 @@ _SETTINGS: Mapping[str, Any] = MappingProxyType(
 
 @dataclass(frozen=True)
 class Arm:
-    """A way to fit classical deep image prior. narrow: at the found network's price.  published_rate, jitter: its authors'."""
+    """A way to fit classical DIP. narrow: at the found network's price.  published_rate, jitter: its authors', not ours."""
 
     narrow: bool = False
     published_rate: bool = False
@@ -102,11 +104,15 @@ CLASSICAL: Mapping[str, Arm] = MappingProxyType(
         "narrow": Arm(narrow=True),
         "classical published": Arm(published_rate=True, jitter=True),
         "classical slow": Arm(published_rate=True),
+        "narrow published": Arm(narrow=True, published_rate=True, jitter=True),
         "narrow slow": Arm(narrow=True, published_rate=True),
     }
 )
+_AUTHORS = Arm(published_rate=True, jitter=True)
 SEARCHED = ("found", "random", "starter")
-ARMS = (*SEARCHED, *CLASSICAL, "references")
+REFITTED: Mapping[str, str] = MappingProxyType({"found published": "found", "starter published": "starter"})
+"""Arm -> whose network it fits once more, with the jitter and rate of classical DIP's authors."""
+ARMS = (*SEARCHED, *REFITTED, *CLASSICAL, "references")
 
 
 def nearest_width(shape: classical.Shape, multiply_adds: int, height: int, width: int, channels: int) -> int:
@@ -208,12 +214,21 @@ class Study:
         history = self.searched(arm, networks)
         best = best_of(history, self.settings)[0]
         phenotype = Genome.parse(best.genome).phenotype()
-        made = self._final(
-            self._network(phenotype),
-            self._fit_settings(self.settings.final_iterations),
-            self._price(phenotype),
-        )
+        made = self._final(self._network(phenotype), self._final_settings(Arm()), self._price(phenotype))
         return made | {"search": self._spent(history), **self._told(best)}
+
+    def refitted(self, genome: str) -> Row:
+        """The row of one of REFITTED, from the genome of the arm that found it."""
+        phenotype, settings = Genome.parse(genome).phenotype(), self._final_settings(_AUTHORS)
+        return self._final(self._network(phenotype), settings, self._price(phenotype)) | {"genome": genome}
+
+    def _final_settings(self, arm: Arm) -> FitSettings:
+        """Our own, or as far as the arm says those of classical DIP's authors."""
+        ours = self._fit_settings(self.settings.final_iterations)
+        rate = _PUBLISHED_RATE if arm.published_rate else ours.learning_rate
+        return replace(
+            ours, learning_rate=rate, jitter=RECIPES[self.damage].jitter if arm.jitter else ours.jitter
+        )
 
     def _told(self, best: Ranked) -> Row:
         return {
@@ -236,16 +251,12 @@ class Study:
 
     def classical(self, arm: Arm, found: int) -> Row:
         """The row of one of CLASSICAL. found: multiply-adds of the found network's forward pass."""
-        recipe, size, channels = RECIPES[self.damage], self.degradation.output_size, self._z.shape[1]
-        shape = recipe.shape
+        size, channels = self.degradation.output_size, self._z.shape[1]
+        shape = RECIPES[self.damage].shape
         if arm.narrow:
             shape = shape.at_width(nearest_width(shape, found, *size, channels))
         rng = generator(self.seeds.evaluation_seed, "weights", "classical", shape.down[0])
-        settings = replace(
-            self._fit_settings(self.settings.final_iterations),
-            learning_rate=_PUBLISHED_RATE if arm.published_rate else self.settings.learning_rate,
-            jitter=recipe.jitter if arm.jitter else self.settings.jitter,
-        )
+        settings = self._final_settings(arm)
         price = classical.price(shape, *size, channels).multiply_adds
         made = self._final(classical.build(shape, *size, channels, rng), settings, price)
         return made | {"filters": shape.down[0]}
@@ -291,17 +302,20 @@ def applies(arm: str, damage: str, ours: float) -> bool:
     )
 
 
-def make(study: Study, arm: str, found: Row | None) -> Row:
-    """One arm's row. found: that of the arm "found", which says what "random" and the narrow ones may cost."""
+def make(study: Study, arm: str, done: Mapping[str, Row]) -> Row:
+    """One arm's row. done: rows of the same place by arm; "found" says what "random" and the narrow ones may cost."""
     if arm == "references":
         return study.references()
     if arm in ("found", "starter"):
         return study.from_search(arm)
-    if found is None:
-        raise SystemExit(f"{arm} needs the arm found of the same picture first")
+    needed = REFITTED.get(arm, "found")
+    if needed not in done:
+        raise SystemExit(f"{arm} needs the arm {needed} of the same picture first")
+    if arm in REFITTED:
+        return study.refitted(done[needed]["genome"])
     if arm == "random":
-        return study.from_search(arm, found["search"]["networks"])
-    return study.classical(CLASSICAL[arm], found["multiply_adds"])
+        return study.from_search(arm, done[needed]["search"]["networks"])
+    return study.classical(CLASSICAL[arm], done[needed]["multiply_adds"])
 
 
 def _read(path: Path) -> dict[tuple[str, str, int, str], Row]:
@@ -322,7 +336,9 @@ def run(path: Path, places: Iterable[tuple[int, str, str]], arms: Sequence[str])
             if place in rows:
                 continue
             began = time.process_time()
-            row = make(study, arm, rows.get((picture, damage, seed, "found")))
+            row = make(
+                study, arm, {one: rows[at] for one in ARMS if (at := (picture, damage, seed, one)) in rows}
+            )
             rows[place] = {"picture": picture, "damage": damage, "seed": seed, "arm": arm, **row}
             rows[place]["seconds"] = time.process_time() - began
             with path.open(
