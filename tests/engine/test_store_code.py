@@ -16,7 +16,8 @@ ROOT = Path(__file__).parents[2]
 
 BYSTANDERS = {
     "nasdip_engine.errors",
-    # price, pictures and files of an outcome, which no fitness reads
+    # price, pictures and files of an outcome, and names of references, which no fitness reads
+    "nasdip_engine.baseline_names",
     "nasdip_engine.genome.layout", "nasdip_engine.genome.cost", "nasdip_engine.genome.diagram",
     "nasdip_engine.genome.memory", "nasdip_engine.genome.starters", "nasdip_engine.outcome_files", "nasdip_engine.outcome",
     # what comes to an evaluation by value: its settings, where it stops and its frame's pixels stand in the key
