@@ -16,13 +16,14 @@ ROOT = Path(__file__).parents[2]
 
 BYSTANDERS = {
     "nasdip_engine.errors",
-    # price, pictures and files of an outcome, which no fitness reads
+    # price, pictures and files of an outcome, and names of references, which no fitness reads
+    "nasdip_engine.baseline_names",
     "nasdip_engine.genome.layout", "nasdip_engine.genome.cost", "nasdip_engine.genome.diagram",
     "nasdip_engine.genome.memory", "nasdip_engine.genome.starters", "nasdip_engine.outcome_files", "nasdip_engine.outcome",
-    # what comes to an evaluation by value: its settings and its frame's pixels stand in the key
-    "nasdip_engine.evolution.paper", "nasdip_engine.evolution.presets", "nasdip_engine.evolution.settings",
-    "nasdip_engine.finals", "nasdip_engine.framing", "nasdip_engine.learning", "nasdip_engine.request",
-    "nasdip_engine.tiling", "nasdip_engine.windows",
+    # what comes to an evaluation by value: its settings, where it stops and its frame's pixels stand in the key
+    "nasdip_engine.evolution.paper", "nasdip_engine.evolution.presets", "nasdip_engine.evolution.racing",
+    "nasdip_engine.evolution.settings", "nasdip_engine.finals", "nasdip_engine.framing", "nasdip_engine.learning",
+    "nasdip_engine.request", "nasdip_engine.tiling", "nasdip_engine.windows",
     # what decides whether an evaluation runs at all, and the decoder of uploads
     "nasdip_engine.devices", "nasdip_engine.formats", "nasdip_engine.guard", "nasdip_engine.guard_mode",
     "nasdip_engine.guard_wire",
