@@ -72,8 +72,8 @@ class _Metered(LocalSearch):
 
     spent: list[dict[str, int]]
 
-    def _close(self, generation: Generation, history: Sequence[Closed]) -> tuple[Closed, dict[str, Any]]:
-        closed = super()._close(generation, history)
+    def _close(self, generation: Generation) -> tuple[Closed, dict[str, Any]]:
+        closed = super()._close(generation)
         done = list(self.outcomes.values())
         self.spent.append(
             {
