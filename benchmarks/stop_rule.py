@@ -32,8 +32,16 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from benchmarks.study_fits import NETWORKS, RowFile, Study, add_row_options, interval, network_of, shard_of
-from benchmarks.study_pictures import PICTURES
+from benchmarks.study_fits import (
+    NETWORKS,
+    ORDER,
+    RowFile,
+    Study,
+    add_row_options,
+    interval,
+    network_of,
+    shard_of,
+)
 from nasdip_engine.numerics import use_one_thread
 from nasdip_engine.restoration.fit import CHECK_EVERY, Step
 from nasdip_engine.task import TaskKind
@@ -260,13 +268,13 @@ def _limits(rows: Sequence[Mapping[str, Any]]) -> list[str]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--pictures", type=int, default=len(PICTURES), help="only the first so many")
+    parser.add_argument("--pictures", type=int, default=len(ORDER), help="only the first so many")
     add_row_options(parser, "docs/results/stop-rule.jsonl")
     arguments = parser.parse_args()
     use_one_thread()
     wanted = [
         (picture, damage, name)
-        for picture in list(PICTURES)[: arguments.pictures]
+        for picture in ORDER[: arguments.pictures]
         for damage in _DAMAGES
         for name in NETWORKS
     ]
