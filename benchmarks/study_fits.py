@@ -127,7 +127,10 @@ class RowFile:
     def fill(
         self, wanted: Iterable[tuple[Any, ...]], row: Callable[..., dict[str, Any]], minutes: float
     ) -> None:
-        """Compute and append what is missing of `wanted`; no row is begun after so many minutes."""
+        """Compute and append what is missing of `wanted`; no row is begun after so many minutes.
+
+        `seconds` are of this process's processor time, unless the row tells its own.
+        """
         began = time.monotonic()
         done = {tuple(one[name] for name in self._key) for one in self.rows()}
         for which in wanted:
@@ -135,7 +138,7 @@ class RowFile:
                 continue
             start = time.process_time()
             made = dict(zip(self._key, which, strict=True)) | row(*which)
-            made["seconds"] = round(time.process_time() - start, 1)
+            made.setdefault("seconds", round(time.process_time() - start, 1))
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with self.path.open("a") as file:
                 file.write(json.dumps(made) + "\n")
