@@ -89,6 +89,12 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
         "and each one (default: 2, from the preset)",
     )
     parser.add_argument(
+        "--refit",
+        action=argparse.BooleanOptionalAction,
+        help="fit the finalists again with the observations that were held out, for as long as these said (default: yes, "
+        "but for a hole in a picture that is otherwise exact)",
+    )
+    parser.add_argument(
         "--device",
         help="what evaluations compute on, cpu or cuda (default cpu); another one gives other bits",
     )

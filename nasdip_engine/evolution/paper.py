@@ -56,5 +56,6 @@ PAPER: Mapping[str, Printed] = MappingProxyType(
         "device_class": Printed("cpu", "sec. 4 used 16 Titan X GPUs; the machine at hand decides"),
         "tile": Printed(512, "silent: its pictures are no larger"),
         "tile_finalists": Printed(1, "eq. 2: one network G*"),
+        "refit": Printed(value=False, source="eq. 3-5: nothing is held out, so nothing is fitted again"),
     }
 )

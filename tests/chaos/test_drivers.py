@@ -124,5 +124,9 @@ def test_the_command_line_gives_what_the_workers_give(instance: Instance, tmp_pa
     for run in (by_hand, by_workers):
         del run["cost"]["seconds"]
     assert by_hand == by_workers
+    refit = case.task != "inpaint"
+    assert by_hand["settings"]["refit"] is refit
+    longest = len(by_hand["picture"].get("tiles", [0])) * by_hand["settings"]["final_iterations"]
+    assert all((one["iterations"] > longest) is refit for one in by_hand["final"]["networks"])
     restored = (tmp_path / "out" / "restored.png").read_bytes()
     assert storage.digest_of(restored) == done.result_digest, "the same file, byte by byte"
