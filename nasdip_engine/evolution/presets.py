@@ -50,7 +50,7 @@ PRESETS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
         "paper": MappingProxyType({name: printed.value for name, printed in PAPER.items()}),
     }
 )
-REFITTED: Mapping[str, int] = MappingProxyType({"preview": 400, "balanced": 900, "thorough": 1800})
+REFITTED: Mapping[str, int] = MappingProxyType({"preview": 400, "balanced": 850, "thorough": 1700})
 """`final_iterations` where the final fit is done again: both together cost about what one costs without (decision 21)."""
 GPU_PRESETS = frozenset({"paper"})
 """Presets that nobody should start without a GPU: weeks of a processor's cores."""
