@@ -63,6 +63,26 @@ def _add_question(parser: argparse.ArgumentParser, *, required: bool) -> None:
     store_commands.add_options(parser)
 
 
+def _add_race_and_refit(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--first-rung",
+        type=float,
+        help="race: every new network of a generation is trained for this part of the iterations, the best of them three "
+        "times as long, and so on, 0.02 to 1 (default 1: all are trained to the end)",
+    )
+    parser.add_argument(
+        "--promoted-share",
+        type=float,
+        help="race: the part of the networks that goes on at each rung, 0.05 to 0.95 (default 0.33)",
+    )
+    parser.add_argument(
+        "--refit",
+        action=argparse.BooleanOptionalAction,
+        help="fit the finalists again with the observations that were held out, for as long as these said (default: yes, "
+        "but for a hole in a picture that is otherwise exact)",
+    )
+
+
 def _add_settings(parser: argparse.ArgumentParser) -> None:
     """Settings that replace the preset's."""
     parser.add_argument(
@@ -88,17 +108,7 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
         help="distinct networks that are fitted at full size, 1 to 4; the held-out error chooses between the mean of all "
         "and each one (default: 2, from the preset)",
     )
-    parser.add_argument(
-        "--first-rung",
-        type=float,
-        help="race: every new network of a generation is trained for this part of the iterations, the best of them three "
-        "times as long, and so on, 0.02 to 1 (default 1: all are trained to the end)",
-    )
-    parser.add_argument(
-        "--promoted-share",
-        type=float,
-        help="race: the part of the networks that goes on at each rung, 0.05 to 0.95 (default 0.33)",
-    )
+    _add_race_and_refit(parser)
     parser.add_argument(
         "--device",
         help="what evaluations compute on, cpu or cuda (default cpu); another one gives other bits",

@@ -27,6 +27,8 @@ from nasdip_engine.request import Kind, Progress, Request
 from nasdip_engine.seeding import generator
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from nasdip_engine.restoration.degradation import Degradation
     from nasdip_engine.restoration.fit import Fit, Step
     from nasdip_engine.restoration.true_error import TrueError
@@ -72,7 +74,7 @@ def _fit_genome(request: Request, progress: Callable[[Progress], None]) -> dict[
         settings.iterations if request.kind is Kind.EVALUATE else settings.final_iterations
     )
     iterations = min(iterations, request.stop or iterations)
-    from nasdip_engine.restoration.degradation import degradation_for
+    from nasdip_engine.restoration.degradation import degradation_for, held_out_set
     from nasdip_engine.restoration.fitness import held_out_psnr, score
 
     degradation = degradation_for(request.task, pixels, mask)
@@ -81,14 +83,17 @@ def _fit_genome(request: Request, progress: Callable[[Progress], None]) -> dict[
         progress, iterations, degradation, truth, _recorder(request, degradation, iterations)
     )
     price = cost(phenotype, height, width, settings.input_channels).multiply_adds
+    held_out = held_out_set(degradation, request.task, settings.hold_out_share, request.evaluation_seed)
     try:
-        fitted = _fit(request, phenotype, degradation, iterations, reporter)
+        fitted = _fit(request, phenotype, degradation, held_out, iterations, reporter)
         stills = reporter.stopped(fitted)
         array, spent_iterations = fitted.average, fitted.iterations
-        if request.kind is Kind.FINISH and request.task.refits and fitted.held_out_mse is not None:
+        if request.kind is Kind.FINISH and settings.refits(request.task) and fitted.held_out_mse is not None:
             # Again with all observations, as long as the held-out ones said: both go to COMBINE, one to choose by.
-            reporter.begin_again(fitted.iterations, fitted.best_iteration)
-            whole = _fit(request, phenotype, degradation, fitted.best_iteration, reporter, share=0)
+            known, held = int(degradation.known.sum()), int(held_out.sum())
+            length = settings.refit_iterations(fitted.best_iteration, known, held)
+            reporter.begin_again(fitted.iterations, length)
+            whole = _fit(request, phenotype, degradation, held_out ^ held_out, length, reporter)
             array, spent_iterations = np.stack([array, whole.average]), spent_iterations + whole.iterations
     except DivergedError as problem:
         spent = {"iterations": reporter.iteration, "multiply_adds": price * reporter.iteration}
@@ -138,23 +143,21 @@ def _fit(
     request: Request,
     phenotype: Phenotype,
     degradation: Degradation,
+    held_out: Tensor,
     iterations: int,
     reporter: _Reporter,
-    share: float | None = None,
 ) -> Fit:
-    """Every random array of a fit: input and held-out set without the genome, first weights with it.
+    """Every random array of a fit: input without the genome, as the held-out set, first weights with it.
 
-    share: of the observations held out; the settings' own without it.
+    held_out: bool (h, w), nowhere True in a refit.
     """
     from nasdip_engine.numerics import device_for
-    from nasdip_engine.restoration.degradation import held_out_set
     from nasdip_engine.restoration.fit import FitSettings, fit, noise_input
     from nasdip_engine.restoration.network import build
     from nasdip_engine.restoration.placement import in_precision, moved
 
     settings, seed = request.settings, request.evaluation_seed
     device = device_for(settings)
-    held_out_share = settings.hold_out_share if share is None else share
     height, width = degradation.output_size
     channels = settings.input_channels
     network = build(phenotype, height, width, channels, generator(seed, "weights", phenotype.digest))
@@ -164,7 +167,7 @@ def _fit(
         in_precision(network, settings.precision, device),
         noise_input(channels, height, width, generator(seed, "input", channels, height, width)).to(device),
         moved(degradation, device),
-        held_out_set(degradation, request.task, held_out_share, seed).to(device),
+        held_out.to(device),
         FitSettings(
             iterations,
             settings.learning_rate,
@@ -273,7 +276,8 @@ class _Reporter:
         return {"stills": recorder.stills}
 
     def begin_again(self, before: int, more: int) -> None:
-        """A second fit follows the first: its iterations count on from those done."""
+        """A second fit follows the first: its iterations count on from those done; the true error is the first one's."""
+        self._truth = None
         self._before, self._of = before, before + more
 
     def step(self, step: Step) -> None:

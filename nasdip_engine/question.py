@@ -51,6 +51,7 @@ _SETTINGS = (
     "iterations",
     "final_iterations",
     "finalists",
+    "refit",
     "tile",
     "tile_finalists",
     "first_rung",

@@ -102,9 +102,10 @@ class Task:
 
     @property
     def refits(self) -> bool:
-        """Whether a final fit is done again with all observations, since held-out ones would show in the result.
+        """Whether a final fit must be done again with all observations, since held-out ones would show in the result.
 
-        A lone pixel is guessed well between its neighbours; the inside of a block is not (decision 15).
+        A lone pixel is guessed well between its neighbours; the inside of a block is not (decision 15).  Whether it is
+        done is a setting (`SearchSettings.refits`).
         """
         return self.noise == CORRELATED
 

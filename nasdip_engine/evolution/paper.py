@@ -58,5 +58,6 @@ PAPER: Mapping[str, Printed] = MappingProxyType(
         "tile_finalists": Printed(1, "eq. 2: one network G*"),
         "first_rung": Printed(1.0, "sec. 4: 2000 epochs, every genome to the end"),
         "promoted_share": Printed(0.33, "silent: decides nothing where every genome goes to the end"),
+        "refit": Printed(value=False, source="eq. 3-5: nothing is held out, so nothing is fitted again"),
     }
 )

@@ -8,7 +8,7 @@ from typing import Any
 
 from nasdip_engine.evolution.paper import PAPER
 
-__all__ = ["GPU_PRESETS", "PRESETS"]
+__all__ = ["GPU_PRESETS", "PRESETS", "REFITTED"]
 
 # Iterations, widths and shares were tuned by benchmarks (docs/benchmarks.md).  Fields that are not named have the
 # defaults of SearchSettings; cost caps and learning rates follow the task and the crop (settings_for).
@@ -50,5 +50,7 @@ PRESETS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
         "paper": MappingProxyType({name: printed.value for name, printed in PAPER.items()}),
     }
 )
+REFITTED: Mapping[str, int] = MappingProxyType({"preview": 400, "balanced": 850, "thorough": 1700})
+"""`final_iterations` where the final fit is done again: both together cost about what one costs without (decision 21)."""
 GPU_PRESETS = frozenset({"paper"})
 """Presets that nobody should start without a GPU: weeks of a processor's cores."""

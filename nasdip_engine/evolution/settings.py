@@ -14,10 +14,11 @@ from types import MappingProxyType
 from typing import Any
 
 from nasdip_engine.errors import SettingsError
-from nasdip_engine.evolution.presets import GPU_PRESETS, PRESETS
+from nasdip_engine.evolution.presets import GPU_PRESETS, PRESETS, REFITTED
 from nasdip_engine.evolution.racing import Race
+from nasdip_engine.evolution.refusals import SMALLEST_OBSERVED, check_kernel, check_together
 from nasdip_engine.genome.genome import MAX_UNITS, REPRESENTATIONS
-from nasdip_engine.genome.starters import cheapest_starter, starter_multiply_adds_per_pixel
+from nasdip_engine.genome.starters import starter_multiply_adds_per_pixel
 from nasdip_engine.task import IMPULSE, KERNELS, NONE, Task, TaskKind
 
 __all__ = [
@@ -74,6 +75,7 @@ _CHOICES: Mapping[str, tuple[Any, ...]] = MappingProxyType(
         "precision": ("fp32", "bf16"),
         "device_class": ("cpu", "cuda"),
         "redraw": (True, False),
+        "refit": (True, False, None),
     }
 )
 
@@ -94,9 +96,11 @@ class SearchSettings:
     the most pixels a side of a picture that is fitted whole; larger ones are fitted in tiles of that size by the
     best tile_finalists networks.  first_rung is the part of the iterations for which every new network of a
     generation is trained, the best promoted_share of them three times as long, and so on up to the whole fit; 1 trains
-    all whole (`evolution.racing`), as does a search fit too short for a rung.  The paper's value of each, and where it
-    is printed, stand in `evolution.paper`.  precision, threads and device_class say what an evaluation computes with;
-    `devices.refusal` says where a machine can't.
+    all whole (`evolution.racing`), as does a search fit too short for a rung.  refit: whether a final fit is done again
+    with the held-out observations too, for as long as they said (decision 21); None is what runs have that are older
+    than the setting (`refits`).  The paper's value of each, and where it is printed, stand in `evolution.paper`.
+    precision, threads and device_class say what an evaluation computes with; `devices.refusal` says where a machine
+    can't.
     """
 
     preset: str
@@ -131,6 +135,7 @@ class SearchSettings:
     tile_finalists: int = 1
     first_rung: float = 1.0
     promoted_share: float = 0.33
+    refit: bool | None = None
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -166,10 +171,31 @@ class SearchSettings:
     def longest_final_fit(self, task: Task) -> int:
         """Iterations of a final fit, at most: `final_iterations`, or the largest T that a genome can ask for.
 
-        Twice as many where the task has it done again.
+        The refit's too, where there is one.
         """
         once = max(REPRESENTATIONS[self.representation].lengths, default=self.final_iterations)
-        return 2 * once if task.refits and self.hold_out_share else once
+        return once + self._longest_refit(once) if self.refits(task) else once
+
+    def refits(self, task: Task) -> bool:
+        """Whether a final fit is done again on all observations, for as long as the held-out ones said.
+
+        Older runs, which have None, did so only where the task cannot do without (`Task.refits`).
+        """
+        wanted = task.refits if self.refit is None else self.refit
+        return wanted and self.hold_out_share > 0
+
+    def refit_iterations(self, best: int, known: int, held_out: int) -> int:
+        """Length of the refit of a fit that was best at iteration `best` of `held_out` of `known` observations.
+
+        As many iterations an observation: best / (1 - share held out).  Older runs took `best` as it was.
+        """
+        if self.refit is None:
+            return best
+        return min(round(best * known / (known - held_out)), self._longest_refit(best))
+
+    def _longest_refit(self, best: int) -> int:
+        """A refit's length at most: of few observations twice the share is held out, and a little more of blocks."""
+        return best if self.refit is None else math.ceil(best / (1 - min(0.5, 2 * self.hold_out_share)))
 
     @property
     def race(self) -> Race:
@@ -250,8 +276,6 @@ def _checked_number(name: str, value: Any, whole: bool) -> int | float:
     return value if whole else float(value)
 
 
-SMALLEST_OBSERVED = 31
-"""Pixels a side under which LPIPS compares nothing: `restoration.perceptual.SMALLEST_SIDE`, told without torch."""
 _CAP_IN_STARTERS = {"preview": 4.5, "balanced": 4.5, "thorough": 6}
 _LEARNING_RATES = {TaskKind.INPAINT: 0.02}  # a hole gains from larger steps, noise and enlarging lose by them
 
@@ -282,31 +306,38 @@ def settings_for(preset: str, task: Task, overrides: Mapping[str, Any] | None = 
 
     The learning rate depends on the task but in "paper", which prints one; impulses want the absolute loss.  The
     task's kernel is the settings' kernel; another one in overrides is refused.  iterations given without
-    final_iterations keeps the preset's ratio of the two.  The cost cap follows the units, the crop and the input
+    final_iterations keeps the preset's ratio of the two.  refit is decided here and nowhere else: unless given, all
+    but a hole in an exact picture is fitted again.  The cost cap follows the units, the crop and the input
     channels unless given or the preset has one.  Raises SettingsError naming the field.
     """
     _check_choice("preset", preset)
     given = dict(overrides or {})
     _check_names(given)
+    if given.get("refit", False) is None:
+        del given["refit"]
     base = PRESETS[preset]
-    _check_kernel(preset, task, given)
+    check_kernel(preset, task, given)
     values: dict[str, Any] = {"cost_cap": 0, **base, "preset": preset, "kernel": task.kernel}
     if task.kind in _LEARNING_RATES and task.noise == NONE:
         values["learning_rate"] = base.get("learning_rate", _LEARNING_RATES[task.kind])
     if task.noise == IMPULSE:
         values["loss"] = "absolute"  # a squared loss follows the impulses
+    # What is known of a picture with a hole is exact and pasted over the result: a refit gains nothing certain.
+    values["refit"] = given.get("refit", task.refits or base.get("refit", not task.keeps_known))
+    if values["refit"] is True:
+        values["final_iterations"] = REFITTED.get(preset, base["final_iterations"])
+    longer = values["final_iterations"] / base["iterations"]
     values |= given
     if values.get("fitness", "held-out") != "held-out" and "first_rung" not in given:
         values["first_rung"] = 1.0  # a preset that races does not keep another score from being chosen
     settings = SearchSettings(**values)
     if "iterations" in given and "final_iterations" not in given:
-        scaled = round(given["iterations"] * base["final_iterations"] / base["iterations"])
+        scaled = max(1, round(given["iterations"] * longer))
         values["final_iterations"] = min(scaled, int(_RANGES["final_iterations"][1]))
     if "cost_cap" not in given and "cost_cap" not in base:
         values["cost_cap"] = default_cost_cap(preset, settings.units, settings.crop, settings.input_channels)
     settings = SearchSettings(**values)
-    _check_cap(settings)
-    _check_observed(settings, task)
+    check_together(settings, task)
     return settings
 
 
@@ -318,7 +349,7 @@ def allowed_values() -> dict[str, str]:
             low, high = _RANGES[field.name]
             words[field.name] = f"{low} to {high}"
         elif field.name != "preset":
-            *others, last = (str(choice).lower() for choice in _CHOICES[field.name])
+            *others, last = (str(choice).lower() for choice in _CHOICES[field.name] if choice is not None)
             words[field.name] = f"{', '.join(others)} or {last}"
     return words
 
@@ -329,43 +360,6 @@ def _check_names(given: Mapping[str, Any]) -> None:
         if name not in settable:
             listed = ", ".join(sorted(settable))
             raise SettingsError(f"setting {name!r} is unknown; known: {listed}", field=name)
-
-
-def _check_kernel(preset: str, task: Task, given: Mapping[str, Any]) -> None:
-    """Refuse settings whose kernel is not the task's, and a preset that prints one for a task with another."""
-    if given.get("kernel", task.kernel) != task.kernel:
-        raise SettingsError(
-            f"kernel is {given['kernel']!r} but the task assumes {task.kernel!r}; set it in the task",
-            field="kernel",
-        )
-    printed = PRESETS[preset].get("kernel", task.kernel)
-    if task.kind is TaskKind.UPSCALE and task.kernel != printed and "kernel" not in given:
-        raise SettingsError(
-            f"the preset {preset!r} reduces with the kernel {printed!r}, the task with {task.kernel!r}; "
-            f"make the task with task_for, or set kernel to {task.kernel!r} in the settings too",
-            field="kernel",
-        )
-
-
-def _check_cap(settings: SearchSettings) -> None:
-    """Refuse a cap under which no starter is admitted: a search would draw in vain for every place."""
-    least = cheapest_starter(settings.units, settings.crop, settings.input_channels, settings.representation)
-    if settings.redraw and 0 < settings.cost_cap < least:
-        raise SettingsError(
-            f"cost_cap is {settings.cost_cap}; with these units and this crop it must be 0 (none) or at least "
-            f"{math.ceil(least)}, the price of the cheapest starter",
-            field="cost_cap",
-        )
-
-
-def _check_observed(settings: SearchSettings, task: Task) -> None:
-    """Refuse a crop whose observation LPIPS can't be taken of."""
-    if settings.fitness == "lpips-observed" and settings.crop // task.factor < SMALLEST_OBSERVED:
-        raise SettingsError(
-            f"crop is {settings.crop}; with fitness 'lpips-observed' and factor {task.factor} it must be at least "
-            f"{SMALLEST_OBSERVED * task.factor}, so that {SMALLEST_OBSERVED} observed pixels a side can be compared",
-            field="crop",
-        )
 
 
 def describe(

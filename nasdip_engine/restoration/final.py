@@ -60,14 +60,14 @@ def combine_finals(
     """Take what has the least held-out error, or else LPIPS: a network alone (the first of equals) or the mean.
 
     arrays: float32 (H, W, 3) restorations of the frame `pixels`, (h, w, 3) of 8 or 16 bits; or (2, H, W, 3) where a
-    second fit saw all observations (`Task.refits`): the first is chosen by, the second shown.  names: their
+    second fit saw all observations (`SearchSettings.refits`): the first is chosen by, the second shown.  names: their
     genomes.  bit_depth: of the picture, the frame's own if None.
     Raises SettingsError where there is none, or where arrays, names and frame do not belong together.
     """
     degradation = degradation_for(task, pixels, mask)
     held_out = held_out_set(degradation, task, settings.hold_out_share, evaluation_seed)
     watched = bool(held_out.any())
-    twice = task.refits and watched
+    twice = settings.refits(task) and watched
     _check(arrays, names, (2, *degradation.output_size) if twice else degradation.output_size)
 
     def error(array: NDArray[np.float32]) -> float:

@@ -132,5 +132,9 @@ def test_the_command_line_gives_what_the_workers_give(instance: Instance, tmp_pa
         del run["cost"]["seconds"]
     assert by_hand == by_workers
     assert ("rungs" in by_hand["generations"][0]) == ("first_rung" in case.settings)
+    refit = case.task != "inpaint"
+    assert by_hand["settings"]["refit"] is refit
+    longest = len(by_hand["picture"].get("tiles", [0])) * by_hand["settings"]["final_iterations"]
+    assert all((one["iterations"] > longest) is refit for one in by_hand["final"]["networks"])
     restored = (tmp_path / "out" / "restored.png").read_bytes()
     assert storage.digest_of(restored) == done.result_digest, "the same file, byte by byte"

@@ -29,7 +29,7 @@ def combine(arrays: list[NDArray[np.float32]], names: list[str]) -> Combination:
         pixels=PIXELS,
         mask=None,
         task=TASK,
-        settings=settings_for("preview", TASK),
+        settings=settings_for("preview", TASK, {"refit": False}),
         evaluation_seed=5,
     )
 

@@ -254,9 +254,10 @@ def test_no_strength_is_told_where_the_estimate_would_mean_nothing(
 # ----------------------------------------------------------------------------------------------- the final fit
 
 
-def test_what_is_chosen_by_held_out_blocks_is_shown_with_the_blocks_fitted(clean: Pixels) -> None:
-    """Of two networks the one that guessed the blocks better wins; the picture is of its fit to all observations."""
-    asked = task_of("denoise", "correlated")
+@pytest.mark.parametrize("noise", ["correlated", "independent"])
+def test_what_is_chosen_by_the_held_out_is_shown_with_all_fitted(clean: Pixels, noise: str) -> None:
+    """Of two networks the one that guessed them better wins; the picture is of its fit to all observations."""
+    asked = task_of("denoise", noise)
     pixels, settings = clean[:64, :64], settings_for("preview", asked)
     chosen_by, shown = floats(255 - pixels), floats(pixels)
     poor, good = np.stack([chosen_by, shown]), np.stack([shown, chosen_by])
@@ -325,7 +326,9 @@ def test_a_noisy_hole_is_refused_where_only_its_surroundings_would_be_restored()
 # ------------------------------------------------------------------------------------------------ end to end
 
 
-@pytest.mark.parametrize(("kind", "noise"), [one for one in ALL if not task_of(*one).noise_is_default])
+@pytest.mark.parametrize(
+    ("kind", "noise"), [one for one in ALL if not task_of(*one).noise_is_default or one[0] != "inpaint"]
+)
 def test_every_assumption_runs_from_a_request_to_a_picture(
     kind: str, noise: str, tmp_path: Path, clean: Pixels
 ) -> None:
@@ -354,9 +357,8 @@ def test_every_assumption_runs_from_a_request_to_a_picture(
     assert answer(Kind.EVALUATE)["fitness"] > 0
     final = answer(Kind.FINISH, output=array)
     assert final["reason"] is None
-    if noise == "correlated":
-        # Fitted again, with all observations, for as long as the held-out ones said.
-        assert final["iterations"] == 60 + final["best_iteration"]
+    # Fitted again, with all observations, for as long as the held-out ones said.
+    assert final["iterations"] > 60 + final["best_iteration"]
     told = answer(Kind.COMBINE, inputs=(array,), genomes=(starters(2)[0].text,), output=str(restored))
     assert told["noise"]["assumed"] == noise
     beside = answer(Kind.BASELINE, output=str(tmp_path / "baseline.png"))

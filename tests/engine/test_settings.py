@@ -162,6 +162,7 @@ def test_cost_is_known_beforehand() -> None:
             "final_iterations": 50,
             "finalists": 2,
             "crop": 64,
+            "refit": False,
         },
     )
     cost = describe(settings, DENOISE, final_pixels=100 * 100)
@@ -197,20 +198,76 @@ def test_nothing_is_raced_by_a_score_that_may_fall() -> None:
 
 
 def test_cost_counts_the_longest_training_that_genomes_can_ask_for() -> None:
-    settings = settings_for("preview", DENOISE, {"representation": "asymt"})
+    settings = settings_for("preview", DENOISE, {"representation": "asymt", "refit": False})
     cost = describe(settings, DENOISE)
     assert cost["search_iterations"] == cost["evaluations"] * 3500
     assert cost["final_iterations"] == settings.finalists * 3500
 
 
 def test_cost_counts_a_final_fit_that_is_done_again_with_what_was_held_out() -> None:
-    correlated = Task(TaskKind.DENOISE, noise="correlated")
-    settings = settings_for("preview", correlated)
-    once, twice = describe(settings, DENOISE), describe(settings, correlated)
-    assert twice["final_iterations"] == 2 * once["final_iterations"]
+    changes = {"final_iterations": 90, "hold_out_share": 0.05}
+    once, twice = (
+        describe(settings_for("preview", DENOISE, changes | {"refit": refit}), DENOISE)
+        for refit in (False, True)
+    )
+    assert once["final_iterations"] == 2 * 90
+    assert twice["final_iterations"] == 2 * (90 + 100)  # of few observations a tenth is held out
     assert twice["search_iterations"] == once["search_iterations"]
+    correlated = Task(TaskKind.DENOISE, noise="correlated")
     all_seen = settings_for("paper", task_for("paper", correlated), {"hold_out_share": 0})
     assert describe(all_seen, correlated) == describe(all_seen, DENOISE)
+
+
+@pytest.mark.parametrize(
+    ("task", "refit"),
+    [
+        (DENOISE, True),
+        (Task(TaskKind.DENOISE, noise="impulse"), True),
+        (Task(TaskKind.UPSCALE, 4), True),
+        (Task(TaskKind.INPAINT), False),
+        (Task(TaskKind.INPAINT, noise="independent"), True),
+        (Task(TaskKind.INPAINT, noise="correlated"), True),
+    ],
+)
+def test_all_but_a_hole_in_an_exact_picture_is_fitted_again(task: Task, refit: bool) -> None:
+    for preset in ("preview", "balanced", "thorough"):
+        settings = settings_for(preset, task)
+        assert (settings.refit, settings.refits(task)) == (refit, refit)
+        without = PRESETS[preset]["final_iterations"]
+        assert (settings.final_iterations < without) is refit
+        both = settings.longest_final_fit(task)
+        assert 0.8 * without < both < 1.3 * without, "about the same cost with a refit as without"
+    assert settings_for("preview", task, {"refit": None}).refit is refit
+    assert settings_for("paper", task_for("paper", task)).longest_final_fit(task) == 2000
+    if not task.refits:
+        assert settings_for("preview", task, {"refit": not refit}).refits(task) is not refit
+
+
+def test_blocks_that_no_fit_saw_can_not_be_left_in_a_result() -> None:
+    with pytest.raises(SettingsError, match="held-out blocks would show") as refused:
+        settings_for("preview", Task(TaskKind.DENOISE, noise="correlated"), {"refit": False})
+    assert refused.value.field == "refit"
+
+
+def test_a_refit_sees_each_observation_as_often_and_is_no_longer_than_told() -> None:
+    settings = settings_for("preview", DENOISE, {"final_iterations": 400})
+    assert settings.refit_iterations(90, known=1000, held_out=100) == 100
+    assert settings.refit_iterations(25, known=30_000, held_out=1500) == 26
+    for held_out in range(1, 500):
+        longest = settings.longest_final_fit(DENOISE)
+        assert 400 + settings.refit_iterations(400, known=1000, held_out=held_out) <= longest
+
+
+def test_runs_older_than_the_setting_are_repeated_as_they_were() -> None:
+    """They were fitted again where noise is correlated, for just as long as the held-out error said."""
+    stored = settings_for("preview", DENOISE, {"final_iterations": 700}).to_json()
+    del stored["refit"]
+    old = SearchSettings.from_json(stored)
+    correlated = Task(TaskKind.DENOISE, noise="correlated")
+    assert (old.refits(DENOISE), old.refits(correlated)) == (False, True)
+    assert old.refit_iterations(350, known=1000, held_out=100) == 350
+    assert (old.longest_final_fit(DENOISE), old.longest_final_fit(correlated)) == (700, 1400)
+    assert SearchSettings.from_json(old.to_json()) == old
 
 
 def test_settings_that_decide_no_fitness_are_in_no_key() -> None:

@@ -31,7 +31,8 @@ Floats = NDArray[np.float32]
 
 
 def settings_of(task: Task, **changes: Any) -> SearchSettings:
-    return settings_for("preview", task, {"tile": 64, "iterations": 30, "final_iterations": 60} | changes)
+    given = {"tile": 64, "iterations": 30, "final_iterations": 60, "refit": task.refits}
+    return settings_for("preview", task, given | changes)
 
 
 def nothing(_: Any) -> None:
@@ -48,9 +49,10 @@ class Tiled:
         pixels: NDArray[Any],
         mask: NDArray[np.bool_] | None = None,
         tile: int = 64,
+        **changes: Any,
     ) -> None:
         self.folder, self.task, self.pixels, self.mask = folder, task, pixels, mask
-        self.settings = settings_of(task, tile=tile)
+        self.settings = settings_of(task, tile=tile, **changes)
         self.frames = final_frames(pixels, mask, task, self.settings.tile)
         if mask is not None:
             (folder / "mask.png").write_bytes(encode_mask(mask))
@@ -201,12 +203,12 @@ def test_in_each_tile_the_held_out_observations_choose(tmp_path: Path) -> None:
     assert np.abs(made.astype(int) - tiled.pixels).max() <= 1
 
 
-@pytest.mark.parametrize("task", [GRAIN, replace(ENLARGE, noise="correlated")])
-def test_where_noise_is_correlated_the_first_fit_is_judged_and_the_second_shown(
+@pytest.mark.parametrize("task", [DENOISE, ENLARGE, GRAIN, replace(ENLARGE, noise="correlated")])
+def test_of_a_tile_that_is_fitted_again_the_first_fit_is_judged_and_the_second_shown(
     tmp_path: Path, task: Task
 ) -> None:
     pixels = photograph(70, 150)
-    tiled = Tiled(tmp_path, task, pixels)
+    tiled = Tiled(tmp_path, task, pixels, refit=True)
     assert len(tiled.frames) > 1
 
     def enlarged(frame: Frame) -> Floats:

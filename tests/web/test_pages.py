@@ -80,6 +80,13 @@ def test_a_result_says_what_was_held_out_and_by_how_much_it_won(client: Client, 
     assert "Held-out pixels are pixels of your picture that no method was shown" in page
 
 
+@pytest.mark.parametrize("refit", [True, False])
+def test_a_result_says_where_its_figure_is_of_another_fit(client: Client, done_job: Job, refit: bool) -> None:
+    Job.objects.filter(pk=done_job.pk).update(settings=done_job.settings | {"refit": refit})
+    page = client.get(f"/jobs/{done_job.pk}/").content.decode()
+    assert ("the picture is of a second one that did" in page) is refit
+
+
 def test_a_result_of_a_search_that_held_nothing_out_has_no_figures(client: Client, done_job: Job) -> None:
     run = done_job.run
     assert run

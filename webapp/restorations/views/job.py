@@ -19,6 +19,7 @@ from nasdip_engine.finals import BY_TILE, layout_words
 from nasdip_engine.task import IMPULSE, NONE, TaskKind
 from webapp.restorations.access import job_for
 from webapp.restorations.models import Job
+from webapp.restorations.plan import Plan
 from webapp.restorations.states import JobState
 from webapp.restorations.views.watch import watch_of
 from webapp.restorations.words import count_words, duration_words, noise_words, task_words
@@ -71,6 +72,7 @@ def result_context(row: Job) -> dict[str, Any]:
     references = references_of(run)
     made = [record for record in references if not record.get("left_out")]
     ours = run["final"]["held_out_psnr"]
+    plan = Plan.of(row)
     return {
         "job": row,
         "task_words": task_words(row),
@@ -83,6 +85,7 @@ def result_context(row: Job) -> dict[str, Any]:
         "noise_words": noise_words(row),
         "known_are_exact": row.task == TaskKind.INPAINT and row.assumed_noise == NONE,
         "absolute": row.assumed_noise == IMPULSE,
+        "refitted": plan.settings.refits(plan.task),
         "facts": facts(row, run),
         "layout": layout(run, row),
         "watch": watch_of(row),

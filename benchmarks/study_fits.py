@@ -1,0 +1,169 @@
+"""What the studies of one fit share: a damaged picture ready to be fitted, the networks, and rows that are computed once.
+
+Rows are JSON, one a line, appended as each is done, so that shards may write to one file and a broken run goes on where it
+was.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy import stats
+from torch import Tensor, nn
+
+from benchmarks.phenotypes import drawn
+from benchmarks.study_pictures import Problem, problem
+from nasdip_engine.evolution.settings import SearchSettings, default_cost_cap, settings_for
+from nasdip_engine.genome.genome import Genome
+from nasdip_engine.genome.starters import starters
+from nasdip_engine.restoration.degradation import degradation_for, held_out_set
+from nasdip_engine.restoration.fit import Fit, FitSettings, Step, fit, noise_input
+from nasdip_engine.restoration.metrics import psnr
+from nasdip_engine.restoration.network import build
+from nasdip_engine.seeding import Seeds, generator
+
+__all__ = [
+    "NETWORKS",
+    "ORDER",
+    "RowFile",
+    "Study",
+    "add_row_options",
+    "interval",
+    "network_of",
+    "shard_of",
+]
+
+NETWORKS = ("starter", "random")
+ORDER = ("astronaut", "chelsea", "coffee", "gravel", "motorcycle", "rocket")
+"""PICTURES, so that the first four have two of texture among them."""
+_UNITS = 5
+
+
+def network_of(name: str, picture: str) -> Genome:
+    """The starter that every small population has, or a random genome under the preview's cap, another for each picture."""
+    if name == "starter":
+        return starters(_UNITS)[0]
+    cap = default_cost_cap("preview", _UNITS, 128, 32)
+    return drawn(len(ORDER), "study fits", cap)[ORDER.index(picture)]
+
+
+class Study:
+    """One damaged picture, its held-out observations and the settings that its task has by default."""
+
+    def __init__(self, picture: str, damage: str, side: int) -> None:
+        self.problem: Problem = problem(picture, damage, side)
+        asked = self.problem
+        self.settings: SearchSettings = settings_for("preview", asked.task)
+        self.seed = Seeds.from_seed(0).evaluation_seed
+        self.degradation = degradation_for(asked.task, asked.observed, asked.mask)
+        self.held_out = held_out_set(self.degradation, asked.task, self.settings.hold_out_share, self.seed)
+
+    @property
+    def held_share(self) -> float:
+        """The part of the known observations that is held out, 0 to 1."""
+        return int(self.held_out.sum()) / int(self.degradation.known.sum())
+
+    def plan(self, iterations: int, **changes: Any) -> FitSettings:
+        """As the task's settings say, to the end, with some of it changed."""
+        own = self.settings
+        base = FitSettings(
+            iterations, own.learning_rate, own.loss, own.average_decay, own.jitter, to_the_end=True
+        )
+        return replace(base, **changes)
+
+    def input(self, channels: int) -> Tensor:
+        """The fixed z, float32 (1, channels, H, W)."""
+        height, width = self.degradation.output_size
+        return noise_input(channels, height, width, generator(self.seed, "input", channels, height, width))
+
+    def network(self, genome: Genome, channels: int) -> nn.Module:
+        phenotype = genome.phenotype()
+        height, width = self.degradation.output_size
+        return build(phenotype, height, width, channels, generator(self.seed, "weights", phenotype.digest))
+
+    def fitted(
+        self,
+        network: nn.Module,
+        z: Tensor,
+        plan: FitSettings,
+        report: Callable[[Step], None],
+        *,
+        whole: bool = False,
+    ) -> Fit:
+        """The engine's own fit.  whole: on all observations, nothing held out."""
+        held_out = torch.zeros_like(self.held_out) if whole else self.held_out
+        jitter_rng = generator(self.seed, "jitter", *z.shape[1:])
+        return fit(network, z, self.degradation, held_out, plan, jitter_rng=jitter_rng, report=report)
+
+    def true(self, output: NDArray[np.float32]) -> float:
+        """PSNR in dB of an output, float32 (H, W, 3), against the clean picture: in the hole, or of all of it."""
+        return psnr(self.degradation.compose(output), self.problem.clean, self.problem.among)
+
+
+# -------------------------------------------------------------------------------------------------------------- rows
+
+
+class RowFile:
+    """Rows of a study by their key; what stands there is not computed again."""
+
+    def __init__(self, path: Path, key: Sequence[str]) -> None:
+        self.path, self._key = path, tuple(key)
+
+    def rows(self) -> list[dict[str, Any]]:
+        if not self.path.exists():
+            return []
+        return [json.loads(line) for line in self.path.read_text().splitlines()]
+
+    def fill(
+        self, wanted: Iterable[tuple[Any, ...]], row: Callable[..., dict[str, Any]], minutes: float
+    ) -> None:
+        """Compute and append what is missing of `wanted`; no row is begun after so many minutes.
+
+        `seconds` are of this process's processor time, unless the row tells its own.
+        """
+        began = time.monotonic()
+        done = {tuple(one[name] for name in self._key) for one in self.rows()}
+        for which in wanted:
+            if which in done or time.monotonic() - began > 60 * minutes:
+                continue
+            start = time.process_time()
+            made = dict(zip(self._key, which, strict=True)) | row(*which)
+            made.setdefault("seconds", round(time.process_time() - start, 1))
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with self.path.open("a") as file:
+                file.write(json.dumps(made) + "\n")
+            print(f"{', '.join(map(str, which))}: {made['seconds']} s", flush=True)
+
+
+def add_row_options(parser: argparse.ArgumentParser, results: str) -> None:
+    parser.add_argument("--shard", default="0/1", help="i/n: of every n rows only the i-th, counted from 0")
+    parser.add_argument("--minutes", type=float, default=1e6, help="time after which no row is begun")
+    parser.add_argument("--results", type=Path, default=Path(results))
+
+
+def shard_of(arguments: argparse.Namespace, wanted: Sequence[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    """The rows of this shard."""
+    number, of = (int(part) for part in arguments.shard.split("/"))
+    return list(wanted[number::of])
+
+
+def interval(gains: Sequence[float]) -> str:
+    """Mean with half of its 95 % interval by Student's t over the rows, and how many are above 0."""
+    if not gains:
+        return "-"
+    mean = statistics.fmean(gains)
+    above = f"{sum(gain > 0 for gain in gains)} of {len(gains)}"
+    if len(gains) < 2:
+        return f"{mean:+.2f} ({above})"
+    half = stats.t.ppf(0.975, len(gains) - 1) * statistics.stdev(gains) / len(gains) ** 0.5
+    return f"{mean:+.2f} ± {half:.2f} ({above})"

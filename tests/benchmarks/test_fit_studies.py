@@ -1,0 +1,134 @@
+"""The studies of one fit: rules that decide offline what the engine decides while it fits, and tables of their rows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from benchmarks import fit_settings, refit_limits, stop_rule
+from benchmarks.stop_rule import _MovingVariance, stop
+from benchmarks.study_fits import RowFile, Study, interval
+from nasdip_engine.genome.starters import starters
+from nasdip_engine.numerics import use_one_thread
+from nasdip_engine.restoration.fit import FitSettings
+from nasdip_engine.seeding import generator
+
+
+@pytest.mark.parametrize("limit", [175, 400])
+def test_the_offline_stop_is_the_engines(limit: int) -> None:
+    """A learning rate that is too high turns early, so that patience ends the fit."""
+    use_one_thread()
+    study = Study("astronaut", "sigma 50", 32)
+    genome = starters(1)[1]
+    seen: list[float] = []
+
+    def fitted(plan: FitSettings, held_out: list[float]) -> tuple[int, int]:
+        made = study.fitted(
+            study.network(genome, 8),
+            study.input(8),
+            plan,
+            lambda step: held_out.append(step.held_out_psnr) if step.held_out_psnr is not None else None,
+        )
+        return made.best_iteration, made.iterations
+
+    fitted(study.plan(limit, learning_rate=0.1), seen)
+    engines = fitted(study.plan(limit, learning_rate=0.1, to_the_end=False), [])
+    assert stop(seen, limit) == engines
+    assert (engines[1] < limit) is (limit == 400)
+
+
+def test_the_moving_variance_is_least_where_outputs_vary_least() -> None:
+    """Against the plain formula; then patience runs out and nothing is taken any more."""
+    rng, rule = generator(1, "outputs"), _MovingVariance()
+    strength = np.concatenate([np.linspace(1, 0.1, 250), np.linspace(0.1, 1, 150), np.full(1200, 1.0)])
+    outputs = [(0.5 + value * rng.normal(size=(4, 4, 3))).astype(np.float32) for value in strength]
+    best = min(
+        range(100, 1001),
+        key=lambda end: float(np.var(np.stack(outputs[end - 100 : end]).astype(np.float64), axis=0).mean()),
+    )
+    for iteration, output in enumerate(outputs, 1):
+        rule.add(iteration, output)
+    assert (rule.best, rule.stopped) == (best, best + 1000)
+
+
+def test_rows_that_stand_are_not_computed_again(tmp_path: Path) -> None:
+    file, asked = RowFile(tmp_path / "rows.jsonl", ("name", "seed")), []
+
+    def row(name: str, seed: int) -> dict[str, Any]:
+        asked.append((name, seed))
+        return {"value": seed}
+
+    file.fill([("a", 0), ("a", 1)], row, 10)
+    RowFile(file.path, ("name", "seed")).fill([("a", 1), ("b", 0)], row, 10)
+    assert asked == [("a", 0), ("a", 1), ("b", 0)]
+    assert [(one["name"], one["seed"], one["value"]) for one in file.rows()] == [
+        ("a", 0, 0), ("a", 1, 1), ("b", 0, 0),
+    ]  # fmt: skip
+    file.fill([("c", 0)], row, 0)
+    assert len(file.rows()) == 3
+
+
+def test_an_interval_tells_what_students_t_does() -> None:
+    assert interval([1.0, 2.0, 3.0]) == "+2.00 ± 2.48 (3 of 3)"
+    assert (interval([-1.0]), interval([])) == ("-1.00 (0 of 1)", "-")
+
+
+def _stopped(held: list[float], whole: list[float], best: int) -> dict[str, Any]:
+    limits = [str(limit) for limit in (400, 700, 1500, 2500)]
+    return {
+        "picture": "astronaut", "damage": "4x", "network": "starter", "task": "upscale",
+        "stops": {limit: [best, best + 300] for limit in limits},
+        "refits": {limit: [best + 10, 27.0] for limit in limits},
+        "held": {"averaged": held, "raw": held},
+        "whole": {"averaged": whole, "wmv": {"best": 900, "stopped": 1900, "raw": 25.0, "averaged": 26.0}},
+    }  # fmt: skip
+
+
+def test_losses_are_against_the_best_of_a_fit_to_all_observations() -> None:
+    held, whole = [20.0] * 100, [21.0] * 100
+    held[11], held[15], whole[12], whole[79] = 26.0, 26.5, 27.5, 22.0
+    told = stop_rule.table([_stopped(held, whole, best=300)])
+    assert "| held-out | 1.50 / 1.50 | 1.50 / 1.50 | 600 |" in told
+    assert "| held-out, refit | 0.50 / 0.50 | 0.50 / 0.50 | 910 |" in told
+    assert "| fixed 2000 | 5.50 / 5.50 | 5.50 / 5.50 | 2000 |" in told
+    assert "| ES-WMV | 2.50 / 2.50 | 2.50 / 2.50 | 1900 |" in told
+    assert "| held-out, against the best of its own fit | 0.50 / 0.50 |" in told
+    assert "+1.00 (1 of 1) [910, 600]" in told
+
+
+def test_gains_are_over_the_default_of_the_same_budget() -> None:
+    def one(arm: str, psnr: float, seconds: float) -> dict[str, Any]:
+        key = {"picture": "coffee", "damage": "4x", "network": "random", "arm": arm}
+        return key | {"psnr": psnr, "held_out": psnr - 5, "seconds": seconds, "best_iteration": 75}
+
+    rows = [
+        one("default, 1x", 25.0, 5.0), one("cosine, 1x", 25.5, 6.0),
+        one("default, 3x", 26.0, 15.0), one("cosine, 3x", 25.0, 15.0),
+    ]  # fmt: skip
+    told = fit_settings.table(rows)
+    assert "| cosine, 1x | +0.50 (1 of 1) [+0.50] | 1.20x |" in told
+    assert "| cosine, 3x | -1.00 (0 of 1) [-1.00] | 1.00x |" in told
+    assert "| 3x against 1x | +1.00 (1 of 1), taken at 75 and 75 |" in told
+
+
+def test_what_is_held_out_reaches_no_network_through_its_input() -> None:
+    for damage in ("sigma 25", "scattered 50 %", "4x"):
+        study = Study("coffee", damage, 64)
+        before = fit_settings._observed(study)
+        hidden = study.held_out if damage != "scattered 50 %" else study.held_out | ~study.degradation.known
+        study.degradation.observation[..., hidden] = 1 - study.degradation.observation[..., hidden]
+        assert bool((fit_settings._observed(study) == before).all())
+        assert before.shape == (1, 3, *study.degradation.output_size)
+
+
+def test_limits_are_told_against_the_longest_without_a_refit() -> None:
+    limits = {
+        str(limit): {"best": limit, "psnr": 20 + limit / 1000, "refit": limit + 20, "refit_psnr": 21.0}
+        for limit in (300, 350, 400, 450, 500, 600, 700)
+    }
+    told = refit_limits.table([{"picture": "gravel", "damage": "4x", "limits": limits}])
+    assert "| 400 | -0.30 (0 of 1) [400] |" in told
+    assert "| 400 and refit | +0.30 (1 of 1) [820] |" in told
