@@ -1,6 +1,6 @@
 """Is the best network another one for each picture? From the rows of the fitness study, nothing is trained.
 
-    python -m benchmarks.content_specific [--rows docs/results/fitness-study] [--out docs/results/content-specific.md]
+    python -m benchmarks.content_specific [--rows docs/results/fitness-study.jsonl] [--out docs/results/content-specific.md]
 
 The study trains the same networks on every picture. If the paper is right that the best architecture follows the content, the
 order of networks by true PSNR differs between pictures, and the best network of one picture costs something on another.
@@ -19,7 +19,8 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from benchmarks.fitness_study import read_rows
+from benchmarks.fitness_study import KEY, ROWS
+from benchmarks.study_fits import RowFile
 from benchmarks.study_pictures import DAMAGES
 
 __all__ = ["agreement"]
@@ -83,10 +84,10 @@ def table(rows: Sequence[Mapping[str, Any]]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rows", type=Path, default=Path("docs/results/fitness-study"))
+    parser.add_argument("--rows", type=Path, default=ROWS)
     parser.add_argument("--out", type=Path, default=Path("docs/results/content-specific.md"))
     arguments = parser.parse_args()
-    text = table(read_rows(arguments.rows))
+    text = table(RowFile(arguments.rows, KEY).rows())
     heading = (
         "# Is the best network another one for each picture?\n\n    python -m benchmarks.content_specific\n\n"
     )

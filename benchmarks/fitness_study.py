@@ -1,6 +1,6 @@
 """What tells a good network without the clean picture? One training for every score that could.
 
-    nice python -m benchmarks.fitness_study [--genomes 30] [--shard 0/2] [--minutes M] [--rows docs/results/fitness-study]
+    nice python -m benchmarks.fitness_study [--genomes 30] [--shard 0/2] [--minutes M] [--results ROWS.jsonl]
     python -m benchmarks.fitness_tables
 
 Six photographs x nine degradations x random genomes under the preview's cost cap, 96 px (4x: 128 px, so that LPIPS can be
@@ -9,20 +9,17 @@ kind of held-out observations out of the loss at once, so that one fit serves ev
 for sigma 25 beside it, blocks of 8 x 8 get a training of their own (arm "blocks"), since so much held out would change the fit.
 
 One row a training: every score at the stop (least held-out error of the arm's first set) and at the end, curves by iteration,
-and the truth against the clean picture, which nothing sees. Rows are ordered genome by genome, so that any prefix is balanced,
-and appended to ROWS-SHARD.jsonl; a row that stands in any of ROWS*.jsonl is not computed again. The rows are the study's own
-store, not the evaluation store: the latter forgets everything with each mended line of the engine, and an evaluation holds one
-set out, not several. With --keep DIR the averaged outputs stay there too, so that a score that is thought of later costs no
-training. About 10 s of one core a row, some five core-hours in all.
+and the truth against the clean picture, which nothing sees. Rows are ordered genome by genome, so that any prefix is balanced; a
+row that stands is not computed again. The rows are the study's own store, not the evaluation store: that one forgets everything
+with each mended line of the engine, and its evaluations hold one set out, not several. With --keep DIR the averaged outputs stay
+there too, so that a score that is thought of later costs no training. About 10 s of one core a row, some six core-hours in all.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import math
-import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -41,6 +38,7 @@ from benchmarks.blind_scores import (
     strip_distance,
 )
 from benchmarks.phenotypes import drawn
+from benchmarks.study_fits import RowFile, add_row_options, shard_of
 from benchmarks.study_pictures import DAMAGES, PICTURES, Problem, problem
 from nasdip_engine.bit_depth import in_unit_range
 from nasdip_engine.errors import DivergedError
@@ -59,7 +57,10 @@ from nasdip_engine.seeding import generator
 from nasdip_engine.task import Task, TaskKind
 from nasdip_engine.version import VERSION
 
-__all__ = ["cells", "read_rows"]
+__all__ = ["KEY", "ROWS", "cells"]
+
+KEY = ("picture", "damage", "arm", "genome")
+ROWS = Path("docs/results/fitness-study.jsonl")
 
 _ITERATIONS, _LEARNING_RATE, _CHANNELS, _DECAY = 300, 0.01, 32, 0.99
 _SHARE = 0.05
@@ -67,7 +68,6 @@ _COPIES = 8
 _UNTRAINED = 4  # outputs that the strip distance is the mean of
 _DAMAGES = tuple(damage for damage in DAMAGES if damage != "2x")
 _WITH_BLOCKS = ("sigma 25", "JPEG 10", "camera")
-_NOT_A_NUMBER = "diverged"
 
 Floats = NDArray[np.float32]
 Mask = NDArray[np.bool_]
@@ -254,12 +254,11 @@ def row(
     picture: str, damage: str, arm: str, number: int, genome: Genome, keep: Path | None
 ) -> dict[str, Any]:
     """One training and all that it says."""
-    began = time.process_time()
     asked = problem(picture, damage, side_of(damage))
     degradation = degradation_for(asked.task, asked.observed, asked.mask)
     price = cost(genome.phenotype(), *degradation.output_size, _CHANNELS)
     told: dict[str, Any] = {
-        "picture": picture, "damage": damage, "arm": arm, "genome": number, "text": genome.text,
+        "text": genome.text,
         "parameters": price.parameters, "multiply_adds": price.multiply_adds, "version": VERSION,
     }  # fmt: skip
     sets = _held_out(asked, damage, arm, degradation)
@@ -267,8 +266,8 @@ def row(
         watch, variance = _fitted(
             genome, degradation, np.logical_or.reduce(list(sets.values())), name="jitter"
         )
-    except DivergedError as problem_:
-        return told | {"reason": f"{_NOT_A_NUMBER}: {problem_}", "core_seconds": time.process_time() - began}
+    except DivergedError as cause:
+        return told | {"reason": f"diverged: {cause}"}
     trained = _Trained(asked, degradation, sets, watch, variance)
     curves = {name: trained.curve(name) for name in sets if not name.startswith("copy ")}
     first = next(iter(curves))
@@ -291,17 +290,7 @@ def row(
         keep.mkdir(parents=True, exist_ok=True)
         name = f"{picture}-{damage}-{arm}-{number}".replace(" ", "_").replace("%", "")
         np.savez_compressed(keep / name, stop=at_stop.astype(np.float16), end=at_end.astype(np.float16))
-    return told | {"core_seconds": round(time.process_time() - began, 2)}
-
-
-def read_rows(prefix: Path) -> list[dict[str, Any]]:
-    """All rows of ROWS*.jsonl, each training once."""
-    found: dict[tuple[str, str, str, int], dict[str, Any]] = {}
-    for path in sorted(prefix.parent.glob(f"{prefix.name}*.jsonl")):
-        for line in path.read_text(encoding="utf-8").splitlines():
-            one = json.loads(line)
-            found.setdefault((one["picture"], one["damage"], one["arm"], one["genome"]), one)
-    return list(found.values())
+    return told
 
 
 def _rounded(value: Any) -> Any:
@@ -313,37 +302,21 @@ def _rounded(value: Any) -> Any:
     return [_rounded(part) for part in value] if isinstance(value, list) else value
 
 
-def _wanted(genomes: int, shard: str) -> Iterator[tuple[str, str, str, int]]:
-    number, of = (int(part) for part in shard.split("/"))
-    every = [(*cell, genome) for genome in range(genomes) for cell in cells()]
-    return (one for place, one in enumerate(every) if place % of == number)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--genomes", type=int, default=30)
-    parser.add_argument("--shard", default="0/1", help="which part of how many, for several processes")
-    parser.add_argument(
-        "--minutes", type=float, default=math.inf, help="wall time after which no row is begun"
-    )
-    parser.add_argument("--rows", type=Path, default=Path("docs/results/fitness-study"))
     parser.add_argument("--keep", type=Path, help="folder for the averaged outputs")
+    add_row_options(parser, str(ROWS))
     arguments = parser.parse_args()
     use_one_thread()
-    cap = default_cost_cap("preview", 5, 128, _CHANNELS)
-    genomes = drawn(arguments.genomes, "fitness study", cap)
-    done = {(one["picture"], one["damage"], one["arm"], one["genome"]) for one in read_rows(arguments.rows)}
-    path = arguments.rows.with_name(f"{arguments.rows.name}-{arguments.shard.partition('/')[0]}.jsonl")
-    began = time.monotonic()
-    for which in _wanted(arguments.genomes, arguments.shard):
-        if which in done:
-            continue
-        if time.monotonic() - began > 60 * arguments.minutes:
-            break
-        told = row(*which, genomes[which[3]], arguments.keep)
-        with path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(_rounded(told)) + "\n")
-        print(f"{', '.join(map(str, which))}: {told['core_seconds']:.1f} s", flush=True)
+    genomes = drawn(arguments.genomes, "fitness study", default_cost_cap("preview", 5, 128, _CHANNELS))
+
+    def computed(picture: str, damage: str, arm: str, number: int) -> dict[str, Any]:
+        found: dict[str, Any] = _rounded(row(picture, damage, arm, genomes[number], number, arguments.keep))
+        return found
+
+    wanted = [(*cell, number) for number in range(arguments.genomes) for cell in cells()]
+    RowFile(arguments.results, KEY).fill(shard_of(arguments, wanted), computed, arguments.minutes)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """The fitness study's rows as tables and one plot: which blind score ranks networks as the truth does, and what it costs.
 
-    python -m benchmarks.fitness_tables [--rows docs/results/fitness-study] [--out docs/results/fitness-study.md]
+    python -m benchmarks.fitness_tables [--rows docs/results/fitness-study.jsonl] [--out docs/results/fitness-study.md]
 
 For each picture and degradation over its networks: Spearman's rank correlation of a score with the true PSNR, SSIM and LPIPS
 (negated, so that more is better), and the regret, dB between the best network and the one that the score picks. Then mean and
@@ -20,7 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from benchmarks.fitness_study import read_rows
+from benchmarks.fitness_study import KEY, ROWS
+from benchmarks.study_fits import RowFile
 from benchmarks.study_pictures import DAMAGES, PICTURES
 
 __all__ = ["judged", "scores_of", "table"]
@@ -216,11 +217,11 @@ def plot(rows: Sequence[Row], path: Path) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rows", type=Path, default=Path("docs/results/fitness-study"))
+    parser.add_argument("--rows", type=Path, default=ROWS)
     parser.add_argument("--out", type=Path, default=Path("docs/results/fitness-study.md"))
     arguments = parser.parse_args()
-    rows = read_rows(arguments.rows)
-    spent = sum(row["core_seconds"] for row in rows) / 3600
+    rows = RowFile(arguments.rows, KEY).rows()
+    spent = sum(row["seconds"] for row in rows) / 3600
     lost = sum(row["reason"] is not None for row in rows)
     head = (
         "# Which blind score knows a good network?\n\n    nice python -m benchmarks.fitness_study\n"

@@ -21,6 +21,9 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from benchmarks.study_fits import RowFile, add_row_options, interval, shard_of
 from benchmarks.study_pictures import problem
 from nasdip_engine.errors import InvalidPhenotype
@@ -36,6 +39,8 @@ from nasdip_engine.seeding import Seeds
 from nasdip_engine.store import Store
 from nasdip_engine.store_commands import add_options, store_of
 
+__all__ = ["searched", "small_question"]
+
 _SIDE = 64
 _SETTINGS = {"population": 10, "generations": 3, "iterations": 150, "crop": _SIDE}
 _PICTURES = ("astronaut", "gravel")
@@ -45,10 +50,10 @@ _REPRESENTATIONS = ("asym", "sym")
 _KEY = ("picture", "damage", "starters", "representation", "seed")
 
 
-def _question(picture: str, damage: str, starters: str, representation: str, seed: int) -> Question:
+def small_question(picture: str, damage: str, seed: int, changes: Mapping[str, Any]) -> Question:
+    """A study picture of 64 px as the command line would ask it; changes: settings set by hand over a preview's."""
     asked = problem(picture, damage, _SIDE)
-    changes = {"representation": representation, "starter_share": _STARTERS[starters], **_SETTINGS}
-    settings = settings_for("preview", asked.task, changes)
+    settings = settings_for("preview", asked.task, {**_SETTINGS, **changes})
     final = final_frames(asked.observed, asked.mask, asked.task)
     return Question(
         upload=asked.observed, form=Form(), mask=asked.mask, task=asked.task, settings=settings,
@@ -76,8 +81,15 @@ def row(
     workers: int,
 ) -> dict[str, Any]:
     """One search."""
-    asked = _question(picture, damage, starters, representation, seed)
-    clean = problem(picture, damage, _SIDE).clean
+    changes = {"representation": representation, "starter_share": _STARTERS[starters]}
+    asked = small_question(picture, damage, seed, changes)
+    return searched(asked, problem(picture, damage, _SIDE).clean, store=store, workers=workers)
+
+
+def searched(
+    asked: Question, clean: NDArray[np.uint8], *, store: Store | None, workers: int
+) -> dict[str, Any]:
+    """What a search found, with the true PSNR of its networks against the clean picture, which it never sees."""
     began = time.monotonic()
     with LocalSearch(asked, workers=workers, store=store, reference=clean) as search:
         history, _ = search.search()

@@ -1,7 +1,6 @@
 """What a search reaches for what it costs: the paper's protocol, ours, and ours with each technique switched off.
 
-    nice python -m benchmarks.search_cost [--shard 0/2] [--minutes M] [--rows docs/results/search-cost]
-    python -m benchmarks.search_cost --table docs/results/search-cost.md
+    nice python -m benchmarks.search_cost [--shard 0/2] [--minutes M] [--results docs/results/search-cost.jsonl]
 
 scikit-image's astronaut at 64 px: noise of sigma 25, half of the pixels missing, enlarging 2x (so that LPIPS, which the paper's
 protocol selects by, can be taken of the small picture); K = 16, 5 generations, two seeds. The paper's protocol is
@@ -11,24 +10,22 @@ the other two selections are tried, and both protocols run with K = 32.
 
 What a protocol has found after each generation, its best genome by its own score, is scored afresh and alike for all: a fit of
 2000 iterations at learning rate 0.01 with another evaluation seed, held-out PSNR at its least held-out error (and the true PSNR
-there, which nothing sees). Cost is training iterations x output pixels, and forward multiply-adds, of the search alone. Rows are
-appended to ROWS-SHARD.jsonl; a row that stands is not computed again. About five core-hours.
+there, which nothing sees). Cost is training iterations x output pixels, and forward multiply-adds, of the search alone. A row
+that stands is not computed again. About five core-hours.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 from benchmarks.pictures import Case
 from benchmarks.starter_study import question
+from benchmarks.study_fits import RowFile, add_row_options, shard_of
 from benchmarks.study_pictures import Problem, problem
 from nasdip_engine.evolution.history import Closed, Generation
 from nasdip_engine.evolution.search import best_of
@@ -113,7 +110,7 @@ def _afresh(asked: Problem, genome: str) -> dict[str, float]:
 
 def row(damage: str, seed: int, arm: str) -> dict[str, Any]:
     """One search and what it had reached after each generation."""
-    began = time.process_time()
+    began = time.monotonic()
     asked = problem("astronaut", damage, _SIDE)
     settings = _settings(arm, asked)
     plain = question(Case("", asked.task.kind, asked.clean, asked.observed, asked.mask, asked.task.factor))
@@ -135,10 +132,7 @@ def row(damage: str, seed: int, arm: str) -> dict[str, Any]:
                 {**cost, "genome": best[0].genome, "starter": best[0].starter, **scored(best[0].genome)}
             )
     rungs = [rung for record in records for rung in record.get("rungs", [])]
-    return {
-        "damage": damage, "seed": seed, "arm": arm, "steps": steps, "rungs": rungs,
-        "core_seconds": round(time.process_time() - began, 1),
-    }  # fmt: skip
+    return {"steps": steps, "rungs": rungs, "seconds": round(time.monotonic() - began, 1)}
 
 
 def reached(steps: Sequence[Row], aim: float, unit: str) -> float | None:
@@ -149,15 +143,6 @@ def reached(steps: Sequence[Row], aim: float, unit: str) -> float | None:
 def _wanted() -> list[tuple[str, int, str]]:
     main = [(damage, seed, arm) for seed in (0, 1) for damage in _DAMAGES for arm in (_OURS, _PAPER)]
     return main + [(_DAMAGES[0], 0, arm) for arm in _ARMS if arm not in (_PAPER, _OURS)]
-
-
-def _read(prefix: Path) -> list[dict[str, Any]]:
-    found = {}
-    for path in sorted(prefix.parent.glob(f"{prefix.name}*.jsonl")):
-        for line in path.read_text(encoding="utf-8").splitlines():
-            one = json.loads(line)
-            found.setdefault((one["damage"], one["seed"], one["arm"]), one)
-    return list(found.values())
 
 
 _HEADER = (
@@ -195,30 +180,18 @@ def _share(steps: Sequence[Row], aim: Row) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rows", type=Path, default=Path("docs/results/search-cost"))
-    parser.add_argument("--shard", default="0/1")
-    parser.add_argument(
-        "--minutes", type=float, default=math.inf, help="wall time after which no row is begun"
-    )
-    parser.add_argument("--table", type=Path, help="only write the table of the rows that there are")
+    add_row_options(parser, "docs/results/search-cost.jsonl")
     arguments = parser.parse_args()
-    rows = _read(arguments.rows)
-    if arguments.table:
-        heading = "# What a search costs\n\n    nice python -m benchmarks.search_cost\n\n"
-        arguments.table.write_text(heading + table(rows) + "\n", encoding="utf-8")
-        return
     use_one_thread()
-    number, of = (int(part) for part in arguments.shard.split("/"))
-    done = {(one["damage"], one["seed"], one["arm"]) for one in rows}
-    began = time.monotonic()
-    path = arguments.rows.with_name(f"{arguments.rows.name}-{number}.jsonl")
-    for place, which in enumerate(_wanted()):
-        if place % of != number or which in done or time.monotonic() - began > 60 * arguments.minutes:
-            continue
-        told = row(*which)
-        with path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(told) + "\n")
-        print(f"{', '.join(map(str, which))}: {told['core_seconds']} s", flush=True)
+    file = RowFile(arguments.results, ("damage", "seed", "arm"))
+    file.fill(shard_of(arguments, _wanted()), row, arguments.minutes)
+    rows = file.rows()
+    if not rows:
+        return
+    text = table(rows)
+    print(text)
+    heading = "# What a search costs\n\n    nice python -m benchmarks.search_cost\n\n"
+    arguments.results.with_suffix(".md").write_text(heading + text + "\n")
 
 
 if __name__ == "__main__":
