@@ -312,7 +312,7 @@ def main() -> None:
     genomes = drawn(arguments.genomes, "fitness study", default_cost_cap("preview", 5, 128, _CHANNELS))
 
     def computed(picture: str, damage: str, arm: str, number: int) -> dict[str, Any]:
-        found: dict[str, Any] = _rounded(row(picture, damage, arm, genomes[number], number, arguments.keep))
+        found: dict[str, Any] = _rounded(row(picture, damage, arm, number, genomes[number], arguments.keep))
         return found
 
     wanted = [(*cell, number) for number in range(arguments.genomes) for cell in cells()]
