@@ -129,6 +129,8 @@ def test_limits_are_told_against_the_longest_without_a_refit() -> None:
         str(limit): {"best": limit, "psnr": 20 + limit / 1000, "refit": limit + 20, "refit_psnr": 21.0}
         for limit in (300, 350, 400, 450, 500, 600, 700)
     }
-    told = refit_limits.table([{"picture": "gravel", "damage": "4x", "limits": limits}])
+    held_out = [20.0] * 11 + [21.0] + [20.0] * 16  # best at 300, so that patience ends it at 600
+    told = refit_limits.table([{"picture": "gravel", "damage": "4x", "limits": limits, "held_out": held_out}])
     assert "| 400 | -0.30 (0 of 1) [400] |" in told
     assert "| 400 and refit | +0.30 (1 of 1) [820] |" in told
+    assert "| 700 | +0.00 (0 of 1) [600] |" in told
