@@ -88,7 +88,9 @@ def test_a_genome_that_says_its_length_is_trained_as_long_in_search_and_final_fi
     found = made("asymt")
     assert "--iterations not used: each asymt genome says how long it is trained" in found.err
     for network in found.run["final"]["networks"]:
-        assert network["iterations"] == Genome.parse(network["genome"]).phenotype().epochs
+        first, epochs = network["learning"]["iterations"], Genome.parse(network["genome"]).phenotype().epochs
+        assert first == epochs
+        assert network["iterations"] == first + network["learning"]["refit_iterations"]
     trained: dict[str, int] = {}
     for generation in found.run["generations"]:
         for text, fitness in zip(generation["genomes"], generation["fitness_hex"], strict=True):

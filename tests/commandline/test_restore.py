@@ -291,6 +291,7 @@ def test_a_picture_in_tiles_says_so_and_is_repeated_by_verify(photographs: Path,
         "64",
         "--finalists",
         "3",
+        "--no-refit",
     ]
     ended = nasdip("restore", tmp_path / "large.png", "--task", "denoise", *more, "--out", out)
     assert ended.code == 0, ended.err
