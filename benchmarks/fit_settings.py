@@ -262,13 +262,7 @@ def main() -> None:
     use_one_thread()
     file = RowFile(arguments.results, _KEY)
     file.fill(shard_of(arguments, _wanted(arguments.pictures)), row, arguments.minutes)
-    rows = file.rows()
-    if not rows:
-        return
-    text = table(rows)
-    print(text)
-    heading = "# Ways of fitting, in equal processor time\n\n    nice python -m benchmarks.fit_settings\n\n"
-    arguments.results.with_suffix(".md").write_text(heading + text + "\n")
+    file.write_table("Ways of fitting, in equal processor time", "fit_settings", table)
 
 
 if __name__ == "__main__":

@@ -80,13 +80,7 @@ def main() -> None:
     file = RowFile(arguments.results, _KEY)
     computed = partial(row, store=store_of(arguments, default=True), workers=arguments.workers)
     file.fill(shard_of(arguments, wanted), computed, arguments.minutes)
-    rows = file.rows()
-    if not rows:
-        return
-    text = table(rows)
-    print(text)
-    heading = "# Which mutation rate?\n\n    nice python -m benchmarks.mutation_rates\n\n"
-    arguments.results.with_suffix(".md").write_text(heading + text + "\n")
+    file.write_table("Which mutation rate?", "mutation_rates", table)
 
 
 if __name__ == "__main__":

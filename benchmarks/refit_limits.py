@@ -99,13 +99,7 @@ def main() -> None:
     wanted = [(picture, damage) for picture in _PICTURES for damage in _DAMAGES]
     file = RowFile(arguments.results, _KEY)
     file.fill(shard_of(arguments, wanted), row, arguments.minutes)
-    rows = file.rows()
-    if not rows:
-        return
-    text = table(rows)
-    print(text)
-    heading = "# How long before a refit\n\n    nice python -m benchmarks.refit_limits\n\n"
-    arguments.results.with_suffix(".md").write_text(heading + text + "\n")
+    file.write_table("How long before a refit", "refit_limits", table)
 
 
 if __name__ == "__main__":

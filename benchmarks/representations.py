@@ -179,13 +179,7 @@ def main() -> None:
     file = RowFile(arguments.results, _KEY)
     computed = partial(row, store=store_of(arguments, default=True), workers=arguments.workers)
     file.fill(shard_of(arguments, wanted), computed, arguments.minutes)
-    rows = file.rows()
-    if not rows:
-        return
-    text = table(rows)
-    print(text)
-    heading = "# Asymmetric or symmetric?\n\n    nice python -m benchmarks.representations\n\n"
-    arguments.results.with_suffix(".md").write_text(heading + text + "\n")
+    file.write_table("Asymmetric or symmetric?", "representations", table)
 
 
 if __name__ == "__main__":

@@ -185,13 +185,7 @@ def main() -> None:
     use_one_thread()
     file = RowFile(arguments.results, ("damage", "seed", "arm"))
     file.fill(shard_of(arguments, _wanted()), row, arguments.minutes)
-    rows = file.rows()
-    if not rows:
-        return
-    text = table(rows)
-    print(text)
-    heading = "# What a search costs\n\n    nice python -m benchmarks.search_cost\n\n"
-    arguments.results.with_suffix(".md").write_text(heading + text + "\n")
+    file.write_table("What a search costs", "search_cost", table)
 
 
 if __name__ == "__main__":

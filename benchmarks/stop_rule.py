@@ -280,13 +280,7 @@ def main() -> None:
     ]
     file = RowFile(arguments.results, _KEY)
     file.fill(shard_of(arguments, wanted), row, arguments.minutes)
-    rows = file.rows()
-    if not rows:
-        return
-    text = table(rows)
-    print(text)
-    heading = "# When to stop, and what a refit is worth\n\n    nice python -m benchmarks.stop_rule\n\n"
-    arguments.results.with_suffix(".md").write_text(heading + text + "\n")
+    file.write_table("When to stop, and what a refit is worth", "stop_rule", table)
 
 
 if __name__ == "__main__":

@@ -144,6 +144,16 @@ class RowFile:
                 file.write(json.dumps(made) + "\n")
             print(f"{', '.join(map(str, which))}: {made['seconds']} s", flush=True)
 
+    def write_table(self, title: str, script: str, table: Callable[[list[dict[str, Any]]], str]) -> None:
+        """Print the table of the rows that stand, and write it beside them; nothing without a row."""
+        rows = self.rows()
+        if not rows:
+            return
+        text = table(rows)
+        print(text)
+        heading = f"# {title}\n\n    nice python -m benchmarks.{script}\n\n"
+        self.path.with_suffix(".md").write_text(heading + text + "\n")
+
 
 def add_row_options(parser: argparse.ArgumentParser, results: str) -> None:
     parser.add_argument("--shard", default="0/1", help="i/n: of every n rows only the i-th, counted from 0")
