@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks import fit_settings, refit_limits, stop_rule
+from benchmarks import final_jitter, fit_settings, refit_limits, stop_rule
 from benchmarks.stop_rule import _MovingVariance, stop
 from benchmarks.study_fits import RowFile, Study, interval
 from nasdip_engine.genome.starters import starters
@@ -134,3 +134,19 @@ def test_limits_are_told_against_the_longest_without_a_refit() -> None:
     assert "| 400 | -0.30 (0 of 1) [400] |" in told
     assert "| 400 and refit | +0.30 (1 of 1) [820] |" in told
     assert "| 700 | +0.00 (0 of 1) [600] |" in told
+
+
+def test_a_limit_is_told_by_what_the_stop_rule_takes_within_it() -> None:
+    def one(jitter: str, averaged: list[float], seconds: float) -> dict[str, Any]:
+        key = {"picture": "coffee", "damage": "strokes", "jitter": jitter, "seconds": seconds}
+        held_out = [value + 1 for value in averaged]
+        return key | {"held_out": held_out, "averaged": averaged}
+
+    rising = [20.0 + number / 4 for number in range(68)]
+    rows = [one("none", [25.0] * 68, 100.0), one("1/30", rising, 110.0)]
+    assert final_jitter.within(rows[1], 400) == (23.75, 24.75)
+    assert final_jitter.within(rows[0], 1700) == (25.0, 26.0)
+    told = final_jitter.table(rows)
+    assert "| 1/30 | 400 | -1.25 (0 of 1) [-1.25] | 1.10x |" in told
+    assert "| 1/30 | 1700 | +11.75 (1 of 1) [+11.75] | 1.10x |" in told
+    assert "| none | 1700 | +0.00 (0 of 1) |" in told

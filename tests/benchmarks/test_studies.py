@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from benchmarks import rungs_replayed
 from benchmarks.content_specific import agreement
 from benchmarks.search_cost import reached, table
 
@@ -40,3 +41,22 @@ def test_the_cost_of_reaching_is_that_of_the_first_generation_that_did() -> None
     told = table([ours, _search("paper", (40, 21.0))])
     assert "| sigma 25 | 0 | ours | 6 | 6 | 6.00 | 22.00 | 22.00 | 1/10.0, 1/10.0 |" in told
     assert "never" in table([_search("ours", (2, 20.0)), _search("paper", (40, 21.0))])
+
+
+def _trained(genome: int, held_out: list[float], true: list[float]) -> dict[str, object]:
+    told = {"picture": "coffee", "damage": "4x", "arm": "pixels", "genome": genome, "reason": None}
+    return told | {"curves": {"pixels": held_out}, "true": true}
+
+
+def test_a_replayed_race_ends_where_its_rungs_lead_and_costs_what_they_took() -> None:
+    """Genome 0 leads all the way but at the end, 5 overtakes late: a race from 25 iterations never sees it."""
+    field = [_trained(number, [20.0 - number] * 11 + [21.0], [30.0 - number] * 12) for number in range(5)]
+    field.append(_trained(5, [10.0] * 11 + [25.0], [20.0] * 11 + [33.0]))
+    winner, spent = rungs_replayed.raced(field, 300, 0.075, 0.33)
+    assert (winner["genome"], spent) == (
+        0,
+        6 * 25 + 2 * 75 + 1 * 300,
+    )  # a rung of one network decides nothing
+    told = rungs_replayed.table(field)
+    assert "| 300 iterations, rungs from 0.075, a third | -3.00 (0 of 1) [0.33] |" in told
+    assert rungs_replayed.table(field[:3]) == "No picture has networks enough yet."
