@@ -118,8 +118,16 @@ def main() -> None:
     add_row_options(parser, "docs/results/final-jitter.jsonl")
     arguments = parser.parse_args()
     use_one_thread()
+    first, last = (
+        ("none", "1/30"),
+        ("0.01",),
+    )  # what two arms say of four photographs comes before a third arm
     wanted = [
-        (picture, damage, jitter) for picture in _PICTURES for damage in _DAMAGES for jitter in _JITTERS
+        (picture, damage, jitter)
+        for arms in (first, last)
+        for picture in _PICTURES
+        for damage in _DAMAGES
+        for jitter in arms
     ]
     file = RowFile(arguments.results, _KEY)
     file.fill(shard_of(arguments, wanted), row, arguments.minutes)
