@@ -88,9 +88,15 @@ def _preferred(arms: Arms, among: Sequence[str]) -> str | None:
 
 
 def comparisons(rows: Sequence[Row], rival: str) -> list[Comparison]:
-    """Of every picture, damage and seed where one of our arms and one of the rival's have figures."""
+    """Of every picture, damage and seed where all arms of the comparison stand and one on each side has figures.
+
+    "slow" arms are there where the authors' rate is another than ours, and are not waited for.
+    """
     found = []
+    needed = [arm for side in RIVALS[rival] for arm in side if not arm.endswith("slow")]
     for (picture, damage, seed), arms in _by_place(rows).items():
+        if any(arm not in arms for arm in needed):
+            continue
         ours, theirs = (_preferred(arms, among) for among in RIVALS[rival])
         if ours is not None and theirs is not None:
             found.append(Comparison(picture, damage, seed, rival, theirs, arms[ours], arms[theirs]))

@@ -1,14 +1,15 @@
-"""Which way of fitting gives most in equal processor time? One setting changed at a time.
+"""Which way of fitting gives most in equal multiply-adds? One setting changed at a time.
 
     nice python -m benchmarks.fit_settings [--shard 0/2] [--minutes M] [--pictures 4] [--results docs/results/fit-settings.jsonl]
 
 Photographs x damages, 96 px, each fitted by the first starter and by a random network under the preview's cost cap. The budget
-is that of 300 iterations by the task's default settings (1x) or 900 (3x). Processor time is made equal by multiply-adds: an arm
-whose iteration costs more (another number of input channels) gets fewer of them. That leaves out what jitter's random numbers
-cost and what small convolutions lose, so the processor time that was spent stands in the table too.
+is that of 300 iterations by the task's default settings (1x) or 900 (3x), in multiply-adds: an arm whose iteration has more of
+them (another number of input channels) gets fewer iterations. That leaves out what jitter's random numbers cost and what small
+convolutions lose, so the processor time that was spent stands in the table too.
 
-The result of a fit is the product's: the averaged output at the least held-out error; PSNR against the clean picture, in the
-hole where there is one. Gains are against the default of the task at the same budget. `observation` adds three channels to the
+The result of a fit is the averaged output at the least held-out error, without the refit that some tasks have; PSNR against the
+clean picture, in the hole where there is one. Gains are against the default of the task at the same budget; of so many arms in
+five damages a few are far from 0 by chance. `observation` adds three channels to the
 input: what was observed, grey where it is missing or held out (4x: held-out pixels replaced by the mean of their neighbours,
 then enlarged), so that no held-out pixel reaches the network. `cosine` lowers the learning rate from 0.02 to 0.002 over the
 fit. One row an arm, about 6 s of one core at 1x, 20 s at 3x; some 200 s for all arms of a picture, damage and network.
@@ -172,14 +173,14 @@ def row(picture: str, damage: str, name: str, arm_name: str) -> dict[str, Any]:
 
 def _gains(
     rows: Mapping[tuple[str, ...], Mapping[str, Any]], arm: str, figure: Callable[[Mapping[str, Any]], float]
-) -> dict[str, list[float]]:
-    """By damage: an arm's figure less that of the default at the same budget; 0 where the arm is the default."""
+) -> dict[str, list[tuple[str, float]]]:
+    """By damage: pictures, and an arm's figure less that of the default at the same budget."""
     base = "default, " + arm.rpartition(", ")[2]
-    gains: dict[str, list[float]] = {damage: [] for damage in _DAMAGES}
+    gains: dict[str, list[tuple[str, float]]] = {damage: [] for damage in _DAMAGES}
     for (picture, damage, name, which), one in rows.items():
         against = rows.get((picture, damage, name, base))
         if which == arm and against is not None:
-            gains[damage].append(figure(one) - figure(against))
+            gains[damage].append((picture, figure(one) - figure(against)))
     return gains
 
 
@@ -189,7 +190,7 @@ def table(found: Sequence[Mapping[str, Any]]) -> str:
     damages = [damage for damage in _DAMAGES if any(key[1] == damage for key in rows)]
     lines = [
         f"{len(rows)} rows. Gain in true PSNR, dB, over the task's default at the same budget: mean ± half of its 95 %",
-        "interval (Student's t over pictures and networks, which are few), and in how many rows it is above 0; in brackets",
+        "interval (Student's t over the pictures, whose networks are averaged), and in how many rows it is above 0; in brackets",
         "the mean gain in held-out PSNR, by which a user could tell. Last column: processor time against the default's.",
         "",
         "| arm | " + " | ".join(damages) + " | processor time |",
@@ -205,11 +206,17 @@ def table(found: Sequence[Mapping[str, Any]]) -> str:
         if not times:
             continue
         cells = [
-            f"{interval(true[damage])} [{statistics.fmean(held[damage]):+.2f}]" if true[damage] else "-"
+            f"{_spread(true[damage])} [{statistics.fmean(gain for _, gain in held[damage]):+.2f}]"
+            if true[damage]
+            else "-"
             for damage in damages
         ]
         lines.append(f"| {arm} | " + " | ".join(cells) + f" | {statistics.median(times):.2f}x |")
     return "\n".join([*lines, "", *_longer(rows, damages)])
+
+
+def _spread(gains: Sequence[tuple[str, float]]) -> str:
+    return interval([gain for _, gain in gains], [picture for picture, _ in gains])
 
 
 def _times(rows: Mapping[tuple[str, ...], Mapping[str, Any]], arm: str) -> list[float]:
@@ -226,16 +233,16 @@ def _longer(rows: Mapping[tuple[str, ...], Mapping[str, Any]], damages: Sequence
     cells = []
     for damage in damages:
         pairs = [
-            (one, rows[*key[:3], "default, 3x"])
+            (key[0], one, rows[*key[:3], "default, 3x"])
             for key, one in rows.items()
             if key[1] == damage and key[3] == "default, 1x" and (*key[:3], "default, 3x") in rows
         ]
-        gains = [long["psnr"] - short["psnr"] for short, long in pairs]
+        gains = [(picture, long["psnr"] - short["psnr"]) for picture, short, long in pairs]
         taken = [
-            f"{statistics.fmean(one['best_iteration'] for one in side):.0f}"
-            for side in zip(*pairs, strict=True)
+            f"{statistics.fmean(pair[side]['best_iteration'] for pair in pairs):.0f}" if pairs else ""
+            for side in (1, 2)
         ]
-        cells.append(f"{interval(gains)}, taken at {' and '.join(taken)}" if pairs else "-")
+        cells.append(f"{_spread(gains)}, taken at {' and '.join(taken)}" if pairs else "-")
     return [
         "| default | " + " | ".join(damages) + " |",
         "|---" * (len(damages) + 1) + "|",
@@ -262,7 +269,7 @@ def main() -> None:
     use_one_thread()
     file = RowFile(arguments.results, _KEY)
     file.fill(shard_of(arguments, _wanted(arguments.pictures)), row, arguments.minutes)
-    file.write_table("Ways of fitting, in equal processor time", "fit_settings", table)
+    file.write_table("Ways of fitting, in equal multiply-adds", "fit_settings", table)
 
 
 if __name__ == "__main__":

@@ -10,13 +10,16 @@ the other two selections are tried, and both protocols run with K = 32.
 
 What a protocol has found after each generation, its best genome by its own score, is scored afresh and alike for all: a fit of
 2000 iterations at learning rate 0.01 with another evaluation seed, held-out PSNR at its least held-out error (and the true PSNR
-there, which nothing sees). Cost is training iterations x output pixels, and forward multiply-adds, of the search alone. A row
-that stands is not computed again. About five core-hours.
+there, which nothing sees), the mean of two such fits. Cost is training iterations x output pixels, and forward multiply-adds, of
+the search alone. What a search had reached at a cost is what its picks keep from there on, the paper's own search included: a
+lucky pick that a later one falls behind counts for nobody, and a search that finds its best in its first generation is charged
+for that one alone. A row that stands is not computed again. About five core-hours.
 """
 
 from __future__ import annotations
 
 import argparse
+import statistics
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -45,7 +48,7 @@ __all__ = ["reached", "table"]
 
 _SIDE, _GENERATIONS = 64, 5
 _DAMAGES = ("sigma 25", "scattered 50 %", "2x")
-_AFRESH, _AFRESH_SEED = 2000, 990_001
+_AFRESH, _AFRESH_SEEDS = 2000, (990_001, 990_002)
 _PAPER, _OURS = "paper", "ours"
 _OURS_OVERRIDES: Mapping[str, Any] = {"iterations": 600, "first_rung": 0.075, "promoted_share": 0.33}
 _ARMS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
@@ -90,28 +93,36 @@ def _settings(arm: str, asked: Problem) -> SearchSettings:
 
 
 def _afresh(asked: Problem, genome: str) -> dict[str, float]:
-    """The common score of a genome: dB on held-out observations of another seed, and against the clean picture."""
+    """The common score of a genome: dB on held-out observations of other seeds, and against the clean picture."""
+    fits = [_fitted_afresh(asked, genome, seed) for seed in _AFRESH_SEEDS]
+    return {
+        name: round(statistics.fmean(values), 4)
+        for name, values in zip(("held_out", "true"), zip(*fits, strict=True), strict=True)
+    }
+
+
+def _fitted_afresh(asked: Problem, genome: str, seed: int) -> tuple[float, float]:
     degradation = degradation_for(asked.task, asked.observed, asked.mask)
     phenotype = Genome.parse(genome).phenotype()
     height, width = degradation.output_size
     found = fit(
-        build(phenotype, height, width, 32, generator(_AFRESH_SEED, "weights", phenotype.digest)),
-        noise_input(32, height, width, generator(_AFRESH_SEED, "input", 32, height, width)),
+        build(phenotype, height, width, 32, generator(seed, "weights", phenotype.digest)),
+        noise_input(32, height, width, generator(seed, "input", 32, height, width)),
         degradation,
-        held_out_set(degradation, asked.task, 0.05, _AFRESH_SEED),
+        held_out_set(degradation, asked.task, 0.05, seed),
         FitSettings(_AFRESH, 0.01, "squared", 0.99),
-        jitter_rng=generator(_AFRESH_SEED, "jitter"),
+        jitter_rng=generator(seed, "jitter"),
         report=lambda _: None,
     )
     assert found.held_out_mse is not None
     true = psnr(degradation.compose(found.average), asked.clean, asked.among)
-    return {"held_out": round(held_out_psnr(found.held_out_mse), 4), "true": round(true, 4)}
+    return held_out_psnr(found.held_out_mse), true
 
 
 def row(damage: str, seed: int, arm: str) -> dict[str, Any]:
     """One search and what it had reached after each generation."""
     began = time.monotonic()
-    asked = problem("astronaut", damage, _SIDE)
+    asked = problem("astronaut", damage, _SIDE, seed)
     settings = _settings(arm, asked)
     plain = question(Case("", asked.task.kind, asked.clean, asked.observed, asked.mask, asked.task.factor))
     task = task_for(settings.preset, asked.task)
@@ -136,12 +147,18 @@ def row(damage: str, seed: int, arm: str) -> dict[str, Any]:
 
 
 def reached(steps: Sequence[Row], aim: float, unit: str) -> float | None:
-    """The cost at which a search first had a genome whose score afresh is `aim` dB or more; None: never."""
-    return next((step[unit] for step in steps if step["held_out"] >= aim), None)
+    """The cost from which on every later pick of a search scores `aim` dB or more afresh; None: its last one does not."""
+    cost = None
+    for step in reversed(steps):
+        if step["held_out"] < aim:
+            break
+        cost = step[unit]
+    return cost
 
 
 def _wanted() -> list[tuple[str, int, str]]:
-    main = [(damage, seed, arm) for seed in (0, 1) for damage in _DAMAGES for arm in (_OURS, _PAPER)]
+    # An arm in one piece, so that two shards get of the paper's long searches one each.
+    main = [(damage, seed, arm) for seed in (0, 1) for arm in (_OURS, _PAPER) for damage in _DAMAGES]
     return main + [(_DAMAGES[0], 0, arm) for arm in _ARMS if arm not in (_PAPER, _OURS)]
 
 
@@ -153,6 +170,7 @@ _HEADER = (
 
 def table(rows: Sequence[Row]) -> str:
     """Markdown: each search, and for what share of the paper's cost it had reached the paper's final score."""
+    rows = [row for row in rows if row["steps"]]
     papers = {(row["damage"], row["seed"]): row for row in rows if row["arm"] == _PAPER}
     larger = {(row["damage"], row["seed"]): row for row in rows if row["arm"] == "paper, K = 32"}
     lines = [_HEADER]
@@ -161,7 +179,7 @@ def table(rows: Sequence[Row]) -> str:
     ):
         last = row["steps"][-1]
         against = (larger if "K = 32" in row["arm"] else papers).get((row["damage"], row["seed"]))
-        share = "-" if against is None or against is row else _share(row["steps"], against["steps"][-1])
+        share = "-" if against is None or against is row else _share(row["steps"], against["steps"])
         lines.append(
             f"| {row['damage']} | {row['seed']} | {row['arm']} | {last['trainings']} | "
             f"{last['iterations_x_pixels'] / 1e6:.0f} | {last['multiply_adds'] / 1e12:.2f} | {last['held_out']:.2f} | "
@@ -170,11 +188,13 @@ def table(rows: Sequence[Row]) -> str:
     return "\n".join(lines)
 
 
-def _share(steps: Sequence[Row], aim: Row) -> str:
-    figures = []
+def _share(steps: Sequence[Row], papers: Sequence[Row]) -> str:
+    """For what part of what the paper's search needed for its last pick's score this one has it."""
+    figures, aim = [], papers[-1]["held_out"]
     for unit in ("iterations_x_pixels", "multiply_adds"):
-        cost = reached(steps, aim["held_out"], unit)
-        figures.append("never" if cost is None else f"1/{aim[unit] / cost:.1f}")
+        cost, theirs = reached(steps, aim, unit), reached(papers, aim, unit)
+        assert theirs is not None
+        figures.append("never" if cost is None else f"1/{theirs / cost:.1f}")
     return ", ".join(figures)
 
 

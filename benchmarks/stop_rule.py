@@ -8,7 +8,7 @@ them, from the same first weights. The truth is looked at every 25 iterations an
 follow all of them:
 
 - held-out: the averaged output at the least held-out error (patience max(300, half of the iterations so far));
-- refit: that iteration t*, then the averaged output of the fit on all observations after t* / (1 - held-out share);
+- refit: that iteration t*, then the averaged output of the fit on all observations after as many for each observation;
 - fixed 2000: the averaged output after 2000 iterations on all observations;
 - ES-WMV (Wang et al., TMLR 2023; window 100, patience 1000): the last output of the window in which the raw outputs vary
   least, of the fit on all observations; "averaged" takes the averaged output of the same iteration;
@@ -26,6 +26,7 @@ import math
 import statistics
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -119,7 +120,7 @@ class _Record:
 
     def look(self, step: Step) -> None:
         output = self._network.raw()
-        if self.variance.add(step.iteration, output):
+        if step.iteration <= _ITERATIONS and self.variance.add(step.iteration, output):
             self._least = (output, step.average().copy())
         if step.iteration in self._wanted:
             self.at[step.iteration] = self._study.true(step.average())
@@ -162,7 +163,9 @@ def row(picture: str, damage: str, name: str) -> dict[str, Any]:
     held = _Record(study, network)
     study.fitted(network, z, plan, held.look)
     stops = {limit: stop(held.held_out, limit) for limit in _LIMITS}
-    longer = {limit: round(best / (1 - study.held_share)) for limit, (best, _) in stops.items()}
+    known, held_out = int(study.degradation.known.sum()), int(study.held_out.sum())
+    rules = replace(study.settings, refit=True)
+    longer = {limit: rules.refit_iterations(best, known, held_out) for limit, (best, _) in stops.items()}
     network = _Tapped(study.network(genome, channels))
     whole = _Record(study, network, list(longer.values()))
     longest = study.plan(max(_ITERATIONS, *longer.values()))
@@ -244,7 +247,7 @@ def _limits(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     """What the refit is worth at each limit, and what a shorter fit with one is worth against a longer without."""
     tasks = [kind.value for kind in TaskKind] + ["all"]
     lines = [
-        "Gain in dB, mean ± half of its 95 % interval over the rows (which share photographs), and in how many it is",
+        "Gain in dB, mean ± half of its 95 % interval over the pictures, whose rows are averaged, and in how many rows it is",
         "above 0; in brackets iterations with the refit and without.",
         "",
         "| gain | " + " | ".join(tasks) + " |",
@@ -259,7 +262,7 @@ def _limits(rows: Sequence[Mapping[str, Any]]) -> list[str]:
             cost = [one["stops"][str(short)][1] + one["refits"][str(short)][0] for one in group]
             alone = [one["stops"][str(long)][1] for one in group]
             spent = f" [{statistics.fmean(cost):.0f}, {statistics.fmean(alone):.0f}]" if group else ""
-            cells.append(interval(gains) + spent)
+            cells.append(interval(gains, [one["picture"] for one in group]) + spent)
         lines.append(
             f"| at most {short} and refit, against at most {long} without | " + " | ".join(cells) + " |"
         )

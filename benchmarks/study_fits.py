@@ -23,6 +23,7 @@ from torch import Tensor, nn
 
 from benchmarks.phenotypes import drawn
 from benchmarks.study_pictures import Problem, problem
+from nasdip_engine.errors import DivergedError
 from nasdip_engine.evolution.settings import SearchSettings, default_cost_cap, settings_for
 from nasdip_engine.genome.genome import Genome
 from nasdip_engine.genome.starters import starters
@@ -137,7 +138,13 @@ class RowFile:
             if which in done or time.monotonic() - began > 60 * minutes:
                 continue
             start = time.process_time()
-            made = dict(zip(self._key, which, strict=True)) | row(*which)
+            try:
+                found = row(*which)
+            except (
+                DivergedError
+            ) as cause:  # it would diverge again: kept, so that the rows behind it are computed
+                found = {"reason": f"diverged: {cause}"}
+            made = dict(zip(self._key, which, strict=True)) | found
             made.setdefault("seconds", round(time.process_time() - start, 1))
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with self.path.open("a") as file:
@@ -145,11 +152,15 @@ class RowFile:
             print(f"{', '.join(map(str, which))}: {made['seconds']} s", flush=True)
 
     def write_table(self, title: str, script: str, table: Callable[[list[dict[str, Any]]], str]) -> None:
-        """Print the table of the rows that stand, and write it beside them; nothing without a row."""
-        rows = self.rows()
+        """Print the table of the rows that stand, and write it beside them; nothing without a row.
+
+        Rows whose fit diverged have no figures; how many stands under the heading.
+        """
+        rows = [one for one in self.rows() if not one.get("reason")]
         if not rows:
             return
-        text = table(rows)
+        lost = len(self.rows()) - len(rows)
+        text = (f"Left out because a fit diverged: {lost}.\n\n" if lost else "") + table(rows)
         print(text)
         heading = f"# {title}\n\n    nice python -m benchmarks.{script}\n\n"
         self.path.with_suffix(".md").write_text(heading + text + "\n")
@@ -167,13 +178,21 @@ def shard_of(arguments: argparse.Namespace, wanted: Sequence[tuple[Any, ...]]) -
     return list(wanted[number::of])
 
 
-def interval(gains: Sequence[float]) -> str:
-    """Mean with half of its 95 % interval by Student's t over the rows, and how many are above 0."""
+def interval(gains: Sequence[float], pictures: Sequence[str] | None = None) -> str:
+    """Mean with half of its 95 % interval by Student's t over the pictures, and how many gains are above 0.
+
+    pictures: of each gain; without, each is of another one.  Gains of one picture are no independent trials, so they
+    are averaged first.
+    """
     if not gains:
         return "-"
-    mean = statistics.fmean(gains)
+    grouped: dict[Any, list[float]] = {}
+    for name, gain in zip(range(len(gains)) if pictures is None else pictures, gains, strict=True):
+        grouped.setdefault(name, []).append(gain)
+    means = [statistics.fmean(values) for values in grouped.values()]
+    mean = statistics.fmean(means)
     above = f"{sum(gain > 0 for gain in gains)} of {len(gains)}"
-    if len(gains) < 2:
+    if len(means) < 2:
         return f"{mean:+.2f} ({above})"
-    half = stats.t.ppf(0.975, len(gains) - 1) * statistics.stdev(gains) / len(gains) ** 0.5
+    half = stats.t.ppf(0.975, len(means) - 1) * statistics.stdev(means) / len(means) ** 0.5
     return f"{mean:+.2f} ± {half:.2f} ({above})"

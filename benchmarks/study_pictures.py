@@ -117,7 +117,11 @@ DAMAGES: Mapping[str, _Damage] = MappingProxyType(
         "sigma 50": _noisy(50),
         "JPEG 10": _jpeg,
         "camera": _camera,
+        # So many strokes are a fifth of a picture of 96 px and a thirteenth of one of 256: "thin strokes" are alike at any side.
         "strokes": _holed(lambda height, _, rng: strokes_mask(height, 24, rng)),
+        "thin strokes": _holed(
+            lambda height, _, rng: strokes_mask(height, max(1, round(24 * height / 256)), rng)
+        ),
         "scattered 50 %": _holed(lambda height, width, rng: degrade.scattered_hole(height, width, 0.5, rng)),
         "large hole": _holed(lambda height, width, rng: degrade.large_hole(height, width, 0.025, rng)),
         "2x": _reduced(2),

@@ -11,6 +11,7 @@ import pytest
 from benchmarks import final_jitter, fit_settings, refit_limits, stop_rule
 from benchmarks.stop_rule import _MovingVariance, stop
 from benchmarks.study_fits import RowFile, Study, interval
+from nasdip_engine.errors import DivergedError
 from nasdip_engine.genome.starters import starters
 from nasdip_engine.numerics import use_one_thread
 from nasdip_engine.restoration.fit import FitSettings
@@ -71,9 +72,27 @@ def test_rows_that_stand_are_not_computed_again(tmp_path: Path) -> None:
     assert len(file.rows()) == 3
 
 
+def test_a_fit_that_diverges_is_a_row_and_what_follows_is_computed(tmp_path: Path) -> None:
+    def row(number: int) -> dict[str, Any]:
+        if number == 1:
+            raise DivergedError("the loss was nan at iteration 3")
+        return {"value": number}
+
+    file = RowFile(tmp_path / "rows.jsonl", ("number",))
+    file.fill([(1,), (2,)], row, 1)
+    assert [one.get("reason") for one in file.rows()] == ["diverged: the loss was nan at iteration 3", None]
+    file.write_table("Numbers", "numbers", lambda rows: f"{len(rows)} rows")
+    assert "Left out because a fit diverged: 1.\n\n1 rows" in (tmp_path / "rows.md").read_text()
+
+
 def test_an_interval_tells_what_students_t_does() -> None:
     assert interval([1.0, 2.0, 3.0]) == "+2.00 ± 2.48 (3 of 3)"
     assert (interval([-1.0]), interval([])) == ("-1.00 (0 of 1)", "-")
+
+
+def test_gains_of_one_picture_are_one_trial() -> None:
+    assert interval([0.0, 2.0, 2.0, 3.0, 3.0], ["cat", "cat", "cup", "sky", "sky"]) == "+2.00 ± 2.48 (4 of 5)"
+    assert interval([1.0, 2.0], ["cat", "cat"]) == "+1.50 (2 of 2)"
 
 
 def _stopped(held: list[float], whole: list[float], best: int) -> dict[str, Any]:

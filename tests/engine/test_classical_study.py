@@ -159,13 +159,21 @@ def test_of_several_arms_the_held_out_error_chooses_on_either_side_and_diverged_
         made("classical", 25.5), made("classical published", 25.0, held_out_psnr=19.5),
         made("narrow", None, reason="the loss was nan"), made("found", 26.0, seed=1), made("classical", 27.0, seed=1),
     ]  # fmt: skip
+    whole = "classical, each at its own settings"
+    assert [one.seed for one in comparisons(rows, whole)] == [
+        0
+    ]  # seed 1 is half done: it would compare two with one
+    rows += [
+        made("found published", 20.0, seed=1, held_out_psnr=1.0),
+        made("classical published", 20.0, seed=1, held_out_psnr=1.0),
+    ]
     chosen = comparisons(rows, "classical, each at its own settings")
     assert [(one.seed, one.arm, one.gain) for one in chosen] == [
         (0, "classical published", 1.0), (1, "classical", -1.0)
     ]  # fmt: skip
     assert [one.gain for one in comparisons(rows, "classical, equal iterations")] == [0.5, -1.0]
     both = comparisons(rows, "classical, both with its authors' rate and jitter")
-    assert [one.gain for one in both] == [2.0]
+    assert [one.gain for one in both] == [2.0, 0.0]
     assert comparisons(rows, "classical, equal multiply-adds") == []
     assert "1 fits diverged" in table(rows) and "| diverged |" in table(rows)
 
