@@ -173,7 +173,7 @@ def _fit(
             settings.learning_rate,
             settings.loss,
             settings.average_decay,
-            settings.jitter,
+            settings.jitter if request.kind is Kind.EVALUATE else settings.jitter_of_finals,
             to_the_end=phenotype.epochs is not None,
         ),
         jitter_rng=generator(seed, "jitter", channels, height, width),

@@ -50,6 +50,7 @@ PAPER: Mapping[str, Printed] = MappingProxyType(
         "hold_out_share": Printed(0.0, "eq. 3-5: the loss is over the whole observation"),
         "average_decay": Printed(0.0, "eq. 2: the network's output itself, not a mean of outputs"),
         "jitter": Printed(0.0, "fig. 2: constant noise field"),
+        "final_jitter": Printed(0.0, "fig. 2: constant noise field"),
         "input_channels": Printed(32, "silent: classical DIP's"),
         "precision": Printed("fp32", "silent: torch's and TensorFlow's default"),
         "threads": Printed(1, "silent: decides no more than the last bits"),

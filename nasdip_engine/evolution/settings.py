@@ -55,6 +55,7 @@ _RANGES: Mapping[str, tuple[float, float]] = MappingProxyType(
         "learning_rate": (1e-5, 1.0),
         "average_decay": (0.0, 0.9999),
         "jitter": (0.0, 1.0),
+        "final_jitter": (0.0, 1.0),
         "input_channels": (1, 128),
         "hold_out_share": (0.01, 0.15),
         "threads": (1, 64),
@@ -92,7 +93,8 @@ class SearchSettings:
     which the paper does not.  hold_out_share is the part of the observations kept out of the loss, 0 (none) only
     where fitness scores without them: fitness is "held-out" (PSNR on the observations held out) or the paper's
     "lpips-observed" (eq. 6: LPIPS against the observation itself).  average_decay is of the averaged output, 0 for
-    the last output alone; jitter the standard deviation of the noise added to z in each iteration.  tile is
+    the last output alone; jitter the standard deviation of the noise added to z in each iteration, final_jitter that of
+    final fits, None for the same as in search fits.  tile is
     the most pixels a side of a picture that is fitted whole; larger ones are fitted in tiles of that size by the
     best tile_finalists networks.  first_rung is the part of the iterations for which every new network of a
     generation is trained, the best promoted_share of them three times as long, and so on up to the whole fit; 1 trains
@@ -136,6 +138,7 @@ class SearchSettings:
     first_rung: float = 1.0
     promoted_share: float = 0.33
     refit: bool | None = None
+    final_jitter: float | None = None
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -144,7 +147,7 @@ class SearchSettings:
                 _check_choice(field.name, value)
             elif field.name == "hold_out_share" and self.fitness == "lpips-observed" and _is_zero(value):
                 object.__setattr__(self, field.name, 0.0)
-            else:
+            elif value is not None or field.default is not None:
                 object.__setattr__(self, field.name, _checked_number(field.name, value, field.type == "int"))
         if self.first_rung < 1 and self.fitness != "held-out":
             raise SettingsError(
@@ -162,6 +165,11 @@ class SearchSettings:
     def culled(self) -> int:
         """How many of the worst don't breed; one individual always may."""
         return min(_at_least_one(self.cull_share, self.population), self.population - 1)
+
+    @property
+    def jitter_of_finals(self) -> float:
+        """Standard deviation of the noise added to z in each iteration of a final fit."""
+        return self.jitter if self.final_jitter is None else self.final_jitter
 
     @property
     def longest_search_fit(self) -> int:

@@ -171,6 +171,20 @@ def test_a_final_fit_asked_for_before_there_was_a_choice_is_made_as_it_was(tmp_p
         assert np.load(output, allow_pickle=False).ndim == (4 if noise else 3)
 
 
+def test_the_jitter_of_final_fits_touches_them_alone(tmp_path: Path) -> None:
+    def curve(kind: Kind, **changes: float | None) -> list[list[float]]:
+        asked = settings(Task(TaskKind.DENOISE), refit=False, iterations=60, final_iterations=60, **changes)
+        found = outcome(request(tmp_path, kind, output=str(tmp_path / "final.npy"), settings=asked))
+        return found["curve"]
+
+    still, shaken = curve(Kind.EVALUATE), curve(Kind.EVALUATE, jitter=0.05)
+    assert still != shaken
+    assert curve(Kind.EVALUATE, final_jitter=0.05) == curve(Kind.FINISH, final_jitter=0.0) == still
+    assert (
+        curve(Kind.FINISH, final_jitter=0.05) == curve(Kind.FINISH, jitter=0.05, final_jitter=None) == shaken
+    )
+
+
 @pytest.mark.parametrize("kind", [Kind.EVALUATE, Kind.FINISH])
 def test_a_genome_that_says_its_length_is_trained_exactly_as_long(tmp_path: Path, kind: Kind) -> None:
     network = Phenotype(1, (Stage(1, 1),), (Stage(1, 1),), (), epochs=500)
