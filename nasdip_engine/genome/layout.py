@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from nasdip_engine.genome.phenotype import Phenotype
@@ -94,9 +95,9 @@ class Convolution:
         if self.native:
             return 0
         given, made, weights = self._copies
-        if self.kernel == 15 and self.channels <= 2 and self.filters >= CHANNEL_BLOCK:
-            return self.kernel**2 * self.channels * self.after + made  # columns of a matrix product
-        return (given if self.channels > CHANNEL_BLOCK // 4 else 0) + made + weights
+        # A filter of 15 px meets a copy of the input that has the padding in it (`restoration.layers.convolved`).
+        padded = math.ceil(self.channels * (math.sqrt(self.before) + 14) ** 2) if self.kernel == 15 else 0
+        return padded + (given if self.channels > CHANNEL_BLOCK // 4 else 0) + made + weights
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,6 @@ from nasdip_engine.genome.phenotype import Phenotype
 __all__ = ["seconds_an_iteration"]
 
 _MULTIPLY_ADD = 1.25e-11  # in whole blocks of channels
-_COLUMN = 8.8e-11  # a filter of 15 px has no kernel of its own for its weights' gradient in oneDNN
 _NUMBER = 7.9e-9  # of a map, all its norms, activations and copies together
 _PIXEL = 1.0e-7  # of the output: loss and average
 _CALL = 3.9e-4  # of a convolution with what belongs to it
@@ -28,14 +27,8 @@ def seconds_an_iteration(
     computed = sum(
         _multiply_adds(convolution, convolution is not unwanted) for convolution in network.convolutions
     )
-    columns = sum(
-        convolution.weights * convolution.after
-        for convolution in network.convolutions
-        if convolution.kernel == 15
-    )
     seconds = (
         _MULTIPLY_ADD * computed
-        + _COLUMN * columns
         + _NUMBER * _numbers(network)
         + _PIXEL * network.full
         + _CALL * len(network.convolutions)

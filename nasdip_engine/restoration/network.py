@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from nasdip_engine.genome.phenotype import Phenotype, Stage
 from nasdip_engine.genome.sizes import Size, stage_sizes
-from nasdip_engine.restoration.layers import SLOPE, BatchNorm, drawn
+from nasdip_engine.restoration.layers import SLOPE, BatchNorm, convolved, drawn
 from nasdip_engine.restoration.resample import bilinear
 
 __all__ = ["Network", "build"]
@@ -42,7 +42,7 @@ class _Convolution(nn.Module):
         self.stride, self.padding = stride, stage.kernel // 2
 
     def forward(self, features: Tensor) -> Tensor:
-        features = functional.conv2d(features, self.weight, stride=self.stride, padding=self.padding)
+        features = convolved(features, self.weight, self.stride, self.padding)
         return functional.leaky_relu(self.norm(features), SLOPE, inplace=True)
 
 
