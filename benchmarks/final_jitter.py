@@ -26,7 +26,7 @@ _SIDE, _ITERATIONS = 256, 1700
 _LIMITS = (150, 300, 400, 700, 850, 1200, _ITERATIONS)
 _PICTURES = ("astronaut", "gravel", "coffee", "chelsea")
 _DAMAGES = ("sigma 25", "scattered 50 %", "4x", "strokes", "large hole")
-_JITTERS: Mapping[str, float] = {"none": 0.0, "1/30": 1 / 30, "0.01": 0.01}
+_JITTERS: Mapping[str, float] = {"none": 0.0, "0.01": 0.01, "1/30": 1 / 30}
 _KEY = ("picture", "damage", "jitter")
 
 Row = Mapping[str, Any]
@@ -118,16 +118,8 @@ def main() -> None:
     add_row_options(parser, "docs/results/final-jitter.jsonl")
     arguments = parser.parse_args()
     use_one_thread()
-    first, last = (
-        ("none", "1/30"),
-        ("0.01",),
-    )  # what two arms say of four photographs comes before a third arm
     wanted = [
-        (picture, damage, jitter)
-        for arms in (first, last)
-        for picture in _PICTURES
-        for damage in _DAMAGES
-        for jitter in arms
+        (picture, damage, jitter) for picture in _PICTURES for damage in _DAMAGES for jitter in _JITTERS
     ]
     file = RowFile(arguments.results, _KEY)
     file.fill(shard_of(arguments, wanted), row, arguments.minutes)
