@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks import final_jitter, fit_settings, refit_limits, stop_rule
+from benchmarks import final_fits, fit_settings, refit_limits, stop_rule
 from benchmarks.stop_rule import _MovingVariance, stop
 from benchmarks.study_fits import RowFile, Study, interval
 from nasdip_engine.errors import DivergedError
@@ -156,16 +156,16 @@ def test_limits_are_told_against_the_longest_without_a_refit() -> None:
 
 
 def test_a_limit_is_told_by_what_the_stop_rule_takes_within_it() -> None:
-    def one(jitter: str, averaged: list[float], seconds: float) -> dict[str, Any]:
-        key = {"picture": "coffee", "damage": "strokes", "jitter": jitter, "seconds": seconds}
+    def one(arm: str, averaged: list[float], seconds: float) -> dict[str, Any]:
+        key = {"picture": "coffee", "damage": "strokes", "arm": arm, "seconds": seconds}
         held_out = [value + 1 for value in averaged]
         return key | {"held_out": held_out, "averaged": averaged}
 
     rising = [20.0 + number / 4 for number in range(68)]
-    rows = [one("none", [25.0] * 68, 100.0), one("1/30", rising, 110.0)]
-    assert final_jitter.within(rows[1], 400) == (23.75, 24.75)
-    assert final_jitter.within(rows[0], 1700) == (25.0, 26.0)
-    told = final_jitter.table(rows)
-    assert "| 1/30 | 400 | -1.25 (0 of 1) [-1.25] | 1.10x |" in told
-    assert "| 1/30 | 1700 | +11.75 (1 of 1) [+11.75] | 1.10x |" in told
-    assert "| none | 1700 | +0.00 (0 of 1) |" in told
+    rows = [one("default", [25.0] * 68, 100.0), one("8 channels", rising, 110.0)]
+    assert final_fits.within(rows[1], 400) == (23.75, 24.75)
+    assert final_fits.within(rows[0], 1700) == (25.0, 26.0)
+    told = final_fits.table(rows)
+    assert "| 8 channels | 400 | -1.25 (0 of 1) [-1.25] | 1.10x |" in told
+    assert "| 8 channels | 1700 | +11.75 (1 of 1) [+11.75] | 1.10x |" in told
+    assert "| default | 1700 | +0.00 (0 of 1) |" in told
