@@ -84,7 +84,8 @@ def keep_files(lease: Lease, outcome: dict[str, Any]) -> dict[str, Any]:
 def conclude(lease: Lease) -> None:
     """After an outcome that may have ended the job: record its best architectures, drop leftovers.
 
-    Nothing of the result hangs on it; the sweep records what a kill here left out, and files go with the job.
+    Nothing of the result hangs on it: where a kill comes in between, the sweep records, float pictures go within the
+    hour (`drop_unused`) and other files with the job.
     """
     if lease.kind not in (ItemKind.BASELINE, ItemKind.COMBINE):
         return
@@ -113,7 +114,7 @@ def record_discoveries() -> None:
 
 
 def drop_unused() -> int:
-    """Delete the float pictures of jobs that were cancelled or failed; returns how many."""
+    """Delete the float pictures of jobs that have ended; returns how many."""
     unused = finals.unused_arrays()
     for job_id, digests in unused.items():
         files.drop(job_id, digests)

@@ -115,7 +115,7 @@ def tidy() -> None:
         logger.info("%d files that nothing referred to are deleted", gone)
     unused = drop_unused()
     if unused:
-        logger.info("%d float pictures of jobs without a result are deleted", unused)
+        logger.info("%d float pictures of jobs that have ended are deleted", unused)
     _clear_scratch(storage.scratch(""))
 
 

@@ -276,8 +276,8 @@ class _Reporter:
         return {"stills": recorder.stills}
 
     def begin_again(self, before: int, more: int) -> None:
-        """A second fit follows the first: its iterations count on from those done; the true error is the first one's."""
-        self._truth = None
+        """A second fit follows the first: its iterations count on from those done; all errors are the first one's."""
+        self._truth = self._seen = None
         self._before, self._of = before, before + more
 
     def step(self, step: Step) -> None:

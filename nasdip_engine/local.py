@@ -79,7 +79,7 @@ class LocalSearch(LocalEvaluations):
         self._say(
             f"generation {generation.number + 1} of {settings.generations} closed: best fitness {closed.best:.4f}, "
             f"mean {closed.mean:.4f}, {self._told({key for keys in fresh for key in keys})}"
-            f"{self._left(generation.number + 1)}"
+            f"{self._left(generation.number + 1, ())}"
         )
         return closed, record
 
@@ -102,7 +102,7 @@ class LocalSearch(LocalEvaluations):
                 for network, key in keys.items()
                 if key not in self.outcomes and self.refusal(network, rung) is None
             ]
-            self._train(new, rung, generation.number)
+            self._train(new, rung, len(networks), generation.number)
             fitness = tuple(self.evaluate(network, rung)["fitness"] for network in networks)
             fields.append(Field(rung, tuple(networks), fitness))
             fresh.append([keys[network] for network in new])
@@ -120,8 +120,11 @@ class LocalSearch(LocalEvaluations):
         what = "search fits done" if self.asked.settings.race.last else "networks trained"
         return f"{len(fresh) - kept} {what}" + (f", {kept} from the store" if kept else "")
 
-    def _train(self, genomes: Sequence[str], rung: int, number: int) -> None:
-        """Evaluate distinct genomes, several at once; the first failure stops the others."""
+    def _train(self, genomes: Sequence[str], rung: int, field: int, number: int) -> None:
+        """Evaluate distinct genomes, several at once; the first failure stops the others.
+
+        field: the networks of the rung, those that have their outcome already among them.
+        """
         race = self.asked.settings.race
         futures = {self._pool.submit(self.evaluate, genome, rung) for genome in genomes}
         pending = futures
@@ -138,24 +141,28 @@ class LocalSearch(LocalEvaluations):
                 best = max((outcome["fitness"] for outcome in list(self.outcomes.values())), default=0.0)
                 self._say(
                     f"generation {number + 1} of {self.asked.settings.generations}: {where}{len(genomes) - len(pending)} of "
-                    f"{len(genomes)} networks, best fitness {best:.4f}{self._left(number)}"
+                    f"{len(genomes)} networks, best fitness {best:.4f}"
+                    f"{self._left(number + 1, race.left(len(pending), field, rung))}"
                 )
 
-    def _left(self, closed: int) -> str:
-        """Time left, from the iterations x pixels done so far: an estimate, and said so."""
+    def _left(self, opened: int, to_come: Collection[tuple[int, int]]) -> str:
+        """Time left, from the seconds of the fits done so far: an estimate, and said so.
+
+        opened: generations that are closed or being trained.  to_come: (rung, networks) that are left of the last one.
+        """
         settings, tiles = self.asked.settings, len(self.asked.final)
         if not self._fits_done:
             return ""
-        whole = settings.longest_search_fit
-        each = settings.race.iterations(settings.population - settings.elites, whole) / whole
-        remaining = max(0, settings.generations - closed) * each
+        race, whole = settings.race, settings.longest_search_fit
+        unopened = max(0, settings.generations - opened)
+        bred = race.planned(settings.population - settings.elites)
+        search = race.in_turn([*to_come, *unopened * bred], whole, self._workers)
         crop = self.asked.search.size
         final = sum(frame.size[0] * frame.size[1] for frame in self.asked.final) / tiles
         longest = settings.longest_final_fit(self.asked.task)
         ratio = (final / (crop[0] * crop[1])) * longest / whole
-        remaining_finals = ratio * -(-settings.finals(tiles) * tiles // self._workers) * self._workers
-        seconds = (time.monotonic() - self._began) / self._fits_done * (remaining + remaining_finals)
-        return _about(seconds)
+        finals = ratio * -(-settings.finals(tiles) * tiles // self._workers)
+        return _about(self._fits_seconds / self._fits_done * (search + finals))
 
     def finish(self, networks: Sequence[str]) -> tuple[dict[str, Any], Samples]:
         """Fit the networks at full size and take what the held-out observations prefer: one alone or the mean.

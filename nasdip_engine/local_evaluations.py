@@ -92,6 +92,7 @@ class LocalEvaluations:
         self._counting = threading.Lock()
         self._finals_done = self._finals_of = 0
         self._fits_done = 0.0  # in whole search fits, those of lower rungs as parts
+        self._fits_seconds = 0.0
         self._finals_began = self._began
         self.final_outcomes: list[dict[str, Any]] = []
         self.stills: dict[int, Samples] = {}
@@ -219,14 +220,18 @@ class LocalEvaluations:
                 self.from_store.add(key)
             self.outcomes[key] = kept or self._trained(key, genome_text, self._stop(genome_text, rung))
             if kept is None:
-                self._count(rung)
+                self._count(rung, self.outcomes[key].get("seconds"))
         return self.outcomes[key]
 
-    def _count(self, rung: int | None) -> None:
+    def _count(self, rung: int | None, seconds: float | None) -> None:
+        """seconds: None for a fit that came to no end; what it took says nothing of the others."""
+        if seconds is None:
+            return
         settings = self.asked.settings
         race, whole = settings.race, settings.longest_search_fit
         with self._counting:
             self._fits_done += race.length(whole, race.last if rung is None else rung) / whole
+            self._fits_seconds += seconds
 
     def _trained(self, key: str, genome_text: str, stop: int | None = None) -> dict[str, Any]:
         request = self._request(

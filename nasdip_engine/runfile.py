@@ -70,7 +70,8 @@ def build_run(
     """Put a run together as one JSON value.
 
     generations: one mapping a generation, generation 0 first, with `number, best, mean, worst` (fitness in [0, 1]),
-    `evaluations, invalid, failed, iterations` (counts) and, slot by slot, `genomes` and `fitness_hex`.
+    `evaluations` (fits, of which a network may have several in a race), `invalid`, `failed`, `iterations` (counts) and,
+    slot by slot, `genomes` and `fitness_hex`.
     final: `networks` (genome text, iterations, held-out PSNR in dB of each finalist, `learning` as
     `learning.learning_record` tells it: absent in runs of older versions), `choice` ("mean" or a genome
     text), `held_out_psnr` in dB, `noise` (what was `assumed`, its `sigma` on a range of 1 and the `corrected_psnr` in dB

@@ -20,7 +20,7 @@ The paper's own score, LPIPS of the last output, may fall from rung to rung: set
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -124,12 +124,20 @@ class Race:
         """Training iterations of a generation with so many new networks, ties aside; whole: of a whole fit."""
         return sum(count * self.length(whole, rung) for rung, count in self.planned(networks))
 
-    def iterations_after(self, networks: int, whole: int, rung: int) -> int:
-        """What is to come once so many networks are trained to a rung, ties aside; 0 after the last one."""
-        if rung == self.last:
-            return 0
-        promoted = min(networks, self.places(networks))
-        return sum(count * self.length(whole, later) for later, count in self.planned(promoted, rung))
+    def in_turn(self, fields: Iterable[tuple[int, int]], whole: int, at_once: int) -> float:
+        """How many whole fits last as long as these rungs one after another, of which so many fits run at once.
+
+        fields: (rung, networks trained to it), as `planned`.  A rung ends with its last fit, until then slots without
+        one stand idle; so a rung of two networks lasts as long with sixteen slots as with two.
+        """
+        return sum(-(-count // at_once) * self.length(whole, rung) for rung, count in fields) / whole
+
+    def left(self, waiting: int, field: int, rung: int) -> list[tuple[int, int]]:
+        """(rung, networks) of what is to come in a generation that stands at a rung, ties aside.
+
+        field: the networks of that rung, of which so many are still waiting for its fit.
+        """
+        return [(rung, waiting), *self.planned(min(field, self.places(field)), rung)]
 
 
 def _rounded(whole: int, share: Fraction) -> int:

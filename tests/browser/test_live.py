@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from tests.browser.site import RunningSite, photograph
 from tests.browser.steps import LONG, cancel, order, sign_up, upload
@@ -85,6 +85,50 @@ def test_a_job_that_only_another_worker_can_serve_says_which(page: Page, idle_si
     expect(now).to_contain_text("only such a worker gives the same bits")
     worker_beats(idle_site, "older", "an old processor")
     expect(now).to_have_text("Next in the queue.", timeout=30_000)
+
+
+def test_the_time_left_counts_down_while_looks_bring_the_same_estimate(
+    page: Page, idle_site: RunningSite
+) -> None:
+    """The page looks every 20 s; the clock and the estimate are the test's, all else is the site's."""
+    sign_up(page, idle_site)
+    job = order(page, idle_site, upload(page, idle_site, photograph(48)), LONG)
+    told = {"state": "finishing", "waits_for": "", "seconds_left": 600.0}
+    looks: list[str] = []
+
+    def answer(route: Route) -> None:
+        looks.append(route.request.url)
+        route.fulfill(json={**route.fetch().json(), **told})
+
+    page.route("**/snapshot", answer)
+    page.clock.install()
+    page.goto(f"{idle_site.url}/jobs/{job}/")
+    left = page.get_by_test_id("left")
+    expect(left).to_have_text("about 10 min left")
+    for _ in range(9):
+        with page.expect_response("**/snapshot"):
+            page.clock.run_for(21_000)
+    assert len(looks) > 9
+    expect(left).to_have_text("about 7 min left")
+    told["seconds_left"] = 240.0
+    with page.expect_response("**/snapshot"):
+        page.clock.run_for(21_000)
+    expect(left).to_have_text("about 4 min left")
+    page.reload()
+    expect(page.get_by_test_id("connection")).to_have_text("live")
+    told["seconds_left"] = 120.0
+    # The page has just looked, and while the clock stands its next look does not come nearer.
+    page.clock.pause_at(page.evaluate("Date.now()") / 1000 + 1)
+    idle_site.manage(
+        "shell",
+        "--command",
+        "from django.db import transaction\n"
+        "from webapp.restorations import events\n"
+        "with transaction.atomic():\n"
+        f"    events.append('{job}', 'baseline', {{'method': 'Lanczos', 'held_out_psnr': 20.0}})",
+    )
+    page.clock.resume()
+    expect(left).to_have_text("about 2 min left", timeout=10_000)
 
 
 def worker_beats(site: RunningSite, name: str, cpu_model: str) -> None:

@@ -123,6 +123,39 @@ def test_tiles_of_the_final_fit_are_counted_and_no_preview_of_one_stands_for_the
     assert said.endswith("in 9 tiles: 2 of 9 fits are done.")
 
 
+def test_once_all_networks_are_done_no_time_is_told_for_what_nobody_estimates(modules: Page) -> None:
+    said = modules.evaluate(
+        """async ([snapshot, finals]) => {
+          const { fromSnapshot } = await import("/js/live/reducer.js");
+          const { leftSentence, nowSentence } = await import("/js/live/words.js");
+          return finals.map((done) => {
+            const told = { ...snapshot, state: "finishing", seconds_left: 300, finals: { tiles: 1, done, fits: 2 } };
+            const state = fromSnapshot(told);
+            return [leftSentence(state, 0), nowSentence(state)];
+          });
+        }""",
+        [SNAPSHOT, [1, 2]],
+    )
+    assert said == [
+        ["about 5 min left", "The search is over. The best networks now restore the whole picture."],
+        [
+            "",
+            "The networks are done. The result is put together, and methods without a network are computed beside it.",
+        ],
+    ]
+
+
+def test_the_log_tells_what_broke_off(modules: Page) -> None:
+    said = modules.evaluate(
+        """async (events) => {
+          const { sentence } = await import("/js/live/reducer.js");
+          return events.map(sentence);
+        }""",
+        [{"kind": "fault", "class": "memory", "genome": name, "detail": "too much"} for name in ("a", "")],
+    )
+    assert said == ["A network's run broke off (memory): too much", "A step broke off (memory): too much"]
+
+
 def test_work_after_a_pause_says_that_the_job_runs(modules: Page) -> None:
     resumed = next(index for index, event in enumerate(EVENTS) if event["kind"] == "resumed")
     assert modules.evaluate(REDUCE, [SNAPSHOT, EVENTS[: resumed + 1]])["state"] == "queued"

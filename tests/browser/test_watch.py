@@ -197,11 +197,42 @@ def test_what_is_said_of_it(modules: Page) -> None:
         "iteration 75, 17.00 dB",
     ]
     stopped = "Stopped at iteration 75: held-out pixels were predicted best after iteration 50."
-    again = "Then it was fitted again on everything, for 52 iterations."
+    again = "Then it was fitted again on everything, for 52 iterations; the result is from that second fit."
     assert told[:3] == [[], [stopped, again], ["Shown is tile 1 of 6.", stopped, again]]
-    assert told[3][0].startswith("It learnt to the last iteration")
+    assert told[3][0].startswith("It learnt to the last iteration") and "taken" not in told[3][0]
     assert told[4][0].startswith("Nothing was held out")
     assert curve.endswith(
         "from 15.00 dB at iteration 25 to 17.00 dB at iteration 75; taken: 17.50 dB at iteration 50."
     )
     assert ranges == [[0, 1], [19.5, 20.5], [14, 26]]
+
+
+SECTION = """<section data-watch hidden><ol data-watch-stills></ol><input type="range" data-watch-slider hidden>
+  <div data-watch-curve hidden><div data-watch-chart></div><span data-watch-marker></span></div>
+  <span data-watch-figure></span><div data-watch-words></div>
+  <details data-watch-figures><table><tbody data-watch-rows></tbody></table></details></section>"""
+
+
+def test_the_slider_stays_where_it_was_put_once_a_still_is_taken(modules: Page) -> None:
+    """It goes with the newest still, then to the one that is taken; a later event of the end moves nobody's slider."""
+    places = modules.evaluate(
+        """async ([section, events]) => {
+          document.body.innerHTML = section;
+          const { learningFrom, withLearning } = await import("/js/watch/learning.js");
+          const { Watch } = await import("/js/watch/watch.js");
+          const watch = new Watch(document.querySelector("[data-watch]"), () => "data:,");
+          const slider = document.querySelector("[data-watch-slider]");
+          const at = () => watch.stills[Number(slider.value)].iteration;
+          const moved = (value) => { slider.value = value; slider.dispatchEvent(new Event("input")); };
+          let known = null;
+          const tell = (event) => { known = withLearning(known, event); watch.show(known); };
+          const seen = [];
+          for (const event of [events[0], events[1], events[3]]) { tell(event); seen.push(at()); }
+          moved("3");
+          tell(events[3]);
+          seen.push(at());
+          return seen;
+        }""",
+        [SECTION, EVENTS],
+    )
+    assert places == [1, 50, 50, 75]

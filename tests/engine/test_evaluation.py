@@ -138,15 +138,23 @@ def test_genomes_of_one_phenotype_have_one_fitness(tmp_path: Path) -> None:
 def test_a_refit_is_a_fit_of_all_observations_beside_the_one_that_chooses(tmp_path: Path, task: str) -> None:
     asked = Task(TaskKind(task), 2 if task == "upscale" else 1)
 
+    signs: list[Progress] = []
+
     def finished(**changes: Any) -> tuple[dict[str, Any], NDArray[np.float32]]:
         output = str(tmp_path / "final.npy")
-        found = outcome(
-            request(tmp_path, Kind.FINISH, task, output=output, settings=settings(asked, **changes))
+        signs.clear()
+        found = evaluate(
+            request(tmp_path, Kind.FINISH, task, output=output, settings=settings(asked, **changes)),
+            lambda sign: signs.append(Progress(**sign)),
         )
         return found, np.load(output, allow_pickle=False)
 
     once, alone = finished(refit=False)
+    assert signs[-1]["held_out_psnr"] is not None
     twice, both = finished(refit=True)
+    assert {sign["held_out_psnr"] for sign in signs[once["iterations"] :]} == {None}, (
+        "nothing is held out now"
+    )
     assert both.shape == (2, *alone.shape)
     assert np.array_equal(both[0], alone), "the fit that chooses is the same to the bit"
     same = ("fitness_hex", "held_out_psnr", "best_iteration", "curve", "still_falling")

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from nasdip_engine import local
 from nasdip_engine.evaluator import HOOK_VARIABLE
 from nasdip_engine.evolution.search import EXCLUDED, best_of
 from nasdip_engine.genome.starters import starters
 from nasdip_engine.local import LocalSearch
+from nasdip_engine.local_evaluations import OnProgress
+from nasdip_engine.request import Request
 from nasdip_engine.store import Store
 from tests.engine.searches import question
 
@@ -98,6 +102,50 @@ def test_a_race_is_repeated_to_the_bit_with_any_number_of_workers(found: LocalSe
     history, records = race_of(found)
     with LocalSearch(question(**RACED), workers=1) as again:
         assert again.search() == (history, records)
+
+
+class Timed(LocalSearch):
+    """Its fits take a second an iteration, as far as they say."""
+
+    def run(self, request: Request, on_progress: OnProgress | None = None) -> dict[str, Any]:
+        outcome = super().run(request, on_progress)
+        return outcome | {"seconds": float(outcome["iterations"])}
+
+
+@pytest.mark.parametrize("workers", [2, 8])
+def test_time_left_counts_the_slots_that_later_rungs_leave_idle(
+    workers: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if workers == 2:
+        monkeypatch.setenv(HOOK_VARIABLE, "sleep:0.015")  # an iteration: lines are said between the fits
+    monkeypatch.setattr(local, "_SAY_EVERY", 0.0)
+    said: list[str] = []
+    with Timed(question(**RACED), workers=workers, say=said.append) as search:
+        search.search()
+        frames, longest = search.asked.final, search.asked.settings.longest_final_fit(search.asked.task)
+        part = (
+            frames[0].size[0]
+            * frames[0].size[1]
+            / (search.asked.search.size[0] * search.asked.search.size[1])
+        )
+    finals = -(-2 // workers) * part * longest
+    rounds = [[-(-networks // workers) for networks in fields] for fields in ((8, 3, 1), (7, 3, 1))]
+    later = sum(count * length for count, length in zip(rounds[1], (25, 75, 100), strict=True))
+
+    (closed,) = [line for line in said if line.startswith("generation 1 of 2 closed")]
+    assert left_in(closed) == pytest.approx(later + finals, abs=1)
+    between = [line for line in said if line.startswith("generation 1 of 2: rung 1") and "left" in line]
+    for line in between:
+        done = int(re.findall(r"(\d+) of 8 networks", line)[0])
+        here = -(-(8 - done) // workers) * 25 + rounds[0][1] * 75 + 100
+        assert left_in(line) == pytest.approx(here + later + finals, abs=1)
+    assert between or workers == 8
+
+
+def left_in(line: str) -> int:
+    """The seconds that a line of progress says are left."""
+    minutes, seconds = re.findall(r"about (\d+):(\d\d) left", line)[0]
+    return 60 * int(minutes) + int(seconds)
 
 
 def test_the_store_keeps_rungs_and_does_not_let_a_whole_fit_pass_for_one(

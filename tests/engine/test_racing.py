@@ -118,8 +118,21 @@ def test_a_rung_that_all_would_leave_is_passed_over() -> None:
     assert RACED.race.planned(0) == []
     assert RACED.race.planned(7, after=1) == [(2, 7), (3, 3)]
     assert RACED.race.iterations(5, 400) == 5 * 25 + 2 * 100 + 400
-    assert RACED.race.iterations_after(5, 400, 0) == 2 * 100 + 400
-    assert RACED.race.iterations_after(1, 400, 3) == 0
+
+
+def test_what_is_left_of_a_generation_begins_with_the_rung_where_it_stands() -> None:
+    assert RACED.race.left(4, 20, 0) == [(0, 4), (1, 7), (2, 3), (3, 1)]
+    assert RACED.race.left(0, 5, 0) == [(0, 0), (1, 2), (3, 1)]
+    assert RACED.race.left(1, 1, 3) == [(3, 1)]
+
+
+def test_a_rung_lasts_until_its_last_fit_however_many_slots_there_are() -> None:
+    race, fields = RACED.race, RACED.race.planned(20)
+    assert race.in_turn(fields, 400, 1) == race.iterations(20, 400) / 400
+    assert race.in_turn(fields, 400, 4) == (5 * 25 + 2 * 100 + 275 + 400) / 400
+    assert race.in_turn(fields, 400, 16) == (2 * 25 + 100 + 275 + 400) / 400
+    assert race.in_turn([(0, 0)], 400, 16) == 0
+    assert settings_for("preview", TASK).race.in_turn([(0, 12)], 150, 5) == 3
 
 
 def test_without_racing_the_only_rung_is_the_whole_fit() -> None:

@@ -21,7 +21,7 @@ from django.urls import reverse
 from nasdip_engine.errors import MaskError
 from tests.web.cast import encoded, photograph
 from tests.web.drive import SMALL
-from tests.web.requests import refused
+from tests.web.requests import order, refused
 from tests.web.site import Site
 from webapp.accounts import tokens
 from webapp.config.security import LARGEST_BODY, LARGEST_UPLOAD, UPLOADS, BodyLimit
@@ -42,10 +42,15 @@ def stored(folder: Path) -> set[str]:
 
 @pytest.mark.django_db
 def test_a_full_disk_takes_nothing_in(alice: User, api: Any, picture: Picture, settings: Any) -> None:
+    way, key = api(alice), {"Idempotency-Key": "k"}
+    before = way("POST", "jobs", order(picture), **key).json()
     settings.LEAST_FREE_BYTES = 10**18
-    way = api(alice)
     assert "disk" in refused(way.upload(encoded(photograph()), "one.png"), 507)["detail"]
     refused(way("POST", "samples/denoise"), 507)
+    assert "disk" in refused(way("POST", "jobs", order(picture)), 507)["detail"]
+    again = way("POST", "jobs", order(picture), **key)
+    assert (again.status_code, again.json()["id"]) == (202, before["id"]), "nothing new is taken in"
+    assert Job.objects.count() == 1
     refused(way("PUT", f"pictures/{picture.pk}/strokes", {"strokes": [{"tool": "invert"}]}), 507)
     assert Picture.objects.count() == 1 and not MaskDrawing.objects.exists()
 

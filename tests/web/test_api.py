@@ -101,13 +101,16 @@ def test_a_key_names_its_job_after_an_update_that_brought_settings(
     way, key = api(alice), {"Idempotency-Key": "k"}
     first = way("POST", "jobs", order(picture), **key).json()
     job = Job.objects.get(pk=first["id"])
-    younger = {"fitness", "tile", "tile_finalists", "first_rung", "promoted_share"}
+    younger = {"fitness", "tile", "tile_finalists", "first_rung", "promoted_share", "refit"}
     kept = {name: value for name, value in job.settings.items() if name not in younger}
-    Job.objects.filter(pk=job.pk).update(settings=kept)
-    again = way("POST", "jobs", order(picture), **key)
-    assert (again.status_code, again.json()["id"]) == (202, first["id"])
-    other = order(picture, settings=SMALL | {"tile": 256})
-    refused(way("POST", "jobs", other, **key), 422, "Idempotency-Key")
+    longer = {"final_iterations": kept["final_iterations"] + 300}  # the preset's, before there was a refit
+    Job.objects.filter(pk=job.pk).update(settings=kept | longer)
+    for newer in ({}, {"tile": 256}):  # which the job has not: whatever it is, no other request
+        again = way("POST", "jobs", order(picture, settings=SMALL | newer), **key)
+        assert (again.status_code, again.json()["id"]) == (202, first["id"])
+    refused(way("POST", "jobs", order(picture, settings={}), **key), 422, "Idempotency-Key")
+    Job.objects.filter(pk=job.pk).update(settings=job.settings | longer)
+    refused(way("POST", "jobs", order(picture), **key), 422, "Idempotency-Key")
 
 
 @pytest.mark.parametrize("inverted", [False, True])

@@ -12,11 +12,11 @@ from nasdip_engine.evolution.settings import TILE
 from nasdip_engine.framing import LARGEST_RESULT_PIXELS, SMALLEST_SIDE
 from nasdip_engine.task import NOISES
 from tests.web.cast import encoded, photograph
-from tests.web.drive import finish, queue
+from tests.web.drive import SMALL, finish, queue
 from webapp.pictures.intake import store_picture
 from webapp.pictures.models import Picture
 from webapp.restorations import control
-from webapp.restorations.models import Job
+from webapp.restorations.models import Job, WorkItem
 from webapp.restorations.views.job import facts
 
 pytestmark = pytest.mark.django_db
@@ -97,6 +97,21 @@ def test_a_result_of_a_search_that_held_nothing_out_has_no_figures(client: Clien
     page = client.get(f"/jobs/{done_job.pk}/").content.decode()
     assert page.count("not measured") == 3 and " dB" not in page
     assert "Nothing was held out" in page and 'data-testid="verdict"' not in page
+
+
+def test_networks_are_counted_once_however_often_a_race_trains_them(alice: User, picture: Picture) -> None:
+    raced = {"population": 8, "iterations": 100, "first_rung": 0.25}
+    job = finish(queue(alice, picture, overrides=SMALL | raced))
+    run = job.run or {}
+    trained = WorkItem.objects.filter(job=job, kind="evaluate")
+    networks = trained.values("genome").distinct().count()
+    assert networks < trained.count() == sum(one["evaluations"] for one in run["generations"])
+    assert dict(facts(job, run))["Networks tried"] == f"{networks} in 2 generations"
+
+
+def test_without_a_race_every_fit_is_another_network(done_job: Job) -> None:
+    trained = WorkItem.objects.filter(job=done_job, kind="evaluate").count()
+    assert dict(facts(done_job, done_job.run or {}))["Networks tried"] == f"{trained} in 2 generations"
 
 
 # ------------------------------------------------------------------------------------------------------- noise

@@ -100,13 +100,20 @@ def test_it_says_what_else_followed() -> None:
     assert stop_words(LEARNING | {"curve": []}).startswith("Nothing was held out")
     assert refit_words(LEARNING) == []
     assert refit_words(LEARNING | {"refit_iterations": 52}) == [
-        "Then it was fitted again on everything, for 52 iterations."
+        "Then it was fitted again on everything, for 52 iterations; the result is from that second fit."
     ]
+    assert "taken" in stop_words(LEARNING)
+    assert "taken" not in stop_words(LEARNING | {"refit_iterations": 52})
     run = {
         "picture": {"width": 900, "height": 600, "tiles": [{}] * 6},
         "final": {"choice": "by tile", "networks": [{"genome": "a"}]},
     }
     assert shown_words(run, "a") == ["Shown is tile 1 of 6."]
+    several = {"choice": "by tile", "networks": [{"genome": "a"}, {"genome": "b"}]}
+    assert shown_words(run | {"final": several}, "a") == [
+        "Shown is tile 1 of 6.",
+        "Shown is the best network of the search; the result is the best network of each tile, or their mean.",
+    ]
     part = {"width": 900, "height": 600, "final_frame": {"width": 400, "height": 300}}
     alone = {"choice": "a", "networks": [{"genome": "a"}, {"genome": "b"}]}
     assert shown_words({"picture": part, "final": alone}, "a") == [

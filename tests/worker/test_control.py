@@ -77,10 +77,10 @@ def test_a_job_whose_worker_died_while_it_was_cancelled_is_deleted(job: Job, ali
     assert not Job.objects.exists()
 
 
-def give_up(lease: Lease) -> Lease:
+def give_up(lease: Lease, kind: str = "memory") -> Lease:
     """Let the item of a lease fault until its job pauses; nothing else may wait meanwhile."""
     while True:
-        assert leases.give_back(lease, Trouble("memory", "out of it"))
+        assert leases.give_back(lease, Trouble(kind, "out of it"))
         if Job.objects.get(pk=lease.job_id).state == JobState.PAUSED:
             return lease
         lease = next(again for again in take() if again.item_id == lease.item_id)

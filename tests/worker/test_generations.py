@@ -242,7 +242,7 @@ def test_a_job_whose_last_step_came_in_while_it_stood_still_is_done_on_resume(jo
         assert record(lease)
     baseline = Lease(held.pk, held.lease_token, job.pk, ItemKind.BASELINE, "", None, {}, 60.0)
     for _ in range(3):
-        leases.give_back(baseline, Trouble("hang"))
+        leases.give_back(baseline, Trouble("disk_full"))
         if Job.objects.get(pk=job.pk).state == JobState.PAUSED:
             break
         baseline = take_one()

@@ -13,7 +13,7 @@ from django.db import connections, transaction
 
 from nasdip_engine.evolution.search import EXCLUDED, close, entrants
 from tests.worker.cast import Trouble, drive, let_leases_run_out, outcome_of, queue, record, take, take_one
-from webapp.restorations import control, events, generations, leases
+from webapp.restorations import control, events, files, finals, generations, leases
 from webapp.restorations.estimates import seconds_left
 from webapp.restorations.leases import Lease
 from webapp.restorations.models import Event, Generation, Job, WorkItem
@@ -277,6 +277,57 @@ def test_all_that_went_on_diverge_and_the_search_goes_on_with_the_others(raced: 
     done = Job.objects.get(pk=raced.pk)
     assert done.state == JobState.DONE, done.reason
     assert done.run["best_fitness_hex"] != (0.0).hex()
+
+
+def test_the_best_so_far_that_dies_on_a_later_rung_is_not_the_best(raced: Job) -> None:
+    """When the search is over events and rows name the best of those that were left; its picture is never lost."""
+    nothing = {"fitness": 0.0, "fitness_hex": (0.0).hex(), "reason": "diverged: NaN"}
+    great = {"fitness": 0.95, "fitness_hex": (0.95).hex(), "held_out_psnr": 48.0}
+    seen, star = files.keep(raced.pk, b"what the star showed"), None
+    drive(raced, until=lambda row: row.generation == 0)
+    while Job.objects.get(pk=raced.pk).state != JobState.FINISHING:
+        lease = take_one()
+        star = star or lease.genome
+        changes = {} if lease.genome != star else great if lease.rung == 0 else nothing
+        shown = seen if lease.genome == star else ""
+        assert generations.record(lease, outcome_of(lease) | changes, shown)
+    row = Job.objects.get(pk=raced.pk)
+    assert row.best_genome != star and 0 < row.best_fitness < 0.95
+    *_, last = Event.objects.filter(job=raced, kind="best").order_by("number").values_list("data", flat=True)
+    assert last == {
+        "fitness": row.best_fitness,
+        "genome": row.best_genome,
+        "preview": "",
+        "held_out_psnr": pytest.approx(10 + 40 * row.best_fitness),
+    }
+    told = snapshot(row)
+    assert (told["best_fitness"], told["best_genome"]) == (row.best_fitness, row.best_genome)
+    assert told["best_held_out_psnr"] == last["held_out_psnr"]
+    assert seen in told["best_url"]
+    assert seen not in finals.leftovers(drive(raced).pk)
+
+
+def test_a_best_network_that_stays_is_told_once(raced: Job) -> None:
+    drive(raced)
+    told = Event.objects.filter(job=raced, kind="best").order_by("number").values_list("data", flat=True)
+    fitness = [one["fitness"] for one in told]
+    assert fitness == sorted(set(fitness))
+
+
+@pytest.mark.parametrize(
+    ("slots", "rounds", "final_rounds"), [(1, 2.25 + 1 + 2 * 5, 2), (16, 0.75 + 1 + 2 * 2, 1)]
+)
+def test_time_left_counts_the_slots_that_later_rungs_leave_idle(
+    raced: Job, slots: int, rounds: float, final_rounds: int
+) -> None:
+    """After rung 0: 3 and 1 networks of this generation; 7, 3 and 1 of each of two more; then two final fits."""
+    beat("recorder", pid=1, slots=slots, fingerprint={"torch": "recorded"}, device="cpu", first=True)
+    until_rung(raced, 1)
+    plan = Plan.of(raced)
+    whole = 0.5 / 0.25  # seconds: each fit of rung 0 took half a second for a quarter of the iterations
+    final = 0.5 / 25 * plan.settings.longest_final_fit(plan.task)
+    left = seconds_left(Job.objects.get(pk=raced.pk))
+    assert left == pytest.approx(rounds * whole + final_rounds * final)
 
 
 def test_a_race_in_which_every_genome_is_refused_goes_through_its_generations(alice: User) -> None:

@@ -192,6 +192,24 @@ def test_files_of_tiles_go_with_the_result(tiled: Job) -> None:
     assert storage.exists(done.picture.digest)
 
 
+def test_a_job_that_was_done_without_its_worker_keeps_no_float_pictures(tiled: Job) -> None:
+    """As where the worker was killed between the outcome and what follows, or the owner did without a reference."""
+    finishing_job(tiled)
+    taken = take()
+    arrays = [outcome_of(lease)["array"] for lease in fits(taken)]
+    for lease in taken:
+        record(lease)
+    heartbeat.tidy()
+    assert all(storage.exists(array) for array in arrays), "they are still to be put together"
+    record(take_one())
+    done = Job.objects.get(pk=tiled.pk)
+    assert done.state == JobState.DONE
+    heartbeat.tidy()
+    assert not any(storage.exists(array) for array in arrays)
+    assert not JobFile.objects.filter(job=tiled, digest__in=arrays).exists()
+    assert storage.exists(done.result_digest)
+
+
 def test_a_cancelled_job_keeps_no_float_pictures(tiled: Job, alice: User) -> None:
     finishing_job(tiled)
     first, *_ = fits(take())

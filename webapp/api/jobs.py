@@ -17,7 +17,7 @@ from ninja import Header, Query, Router, Status
 from pydantic import Field
 
 from nasdip_engine.errors import InvalidInput, MaskError, PictureError, SettingsError
-from nasdip_engine.evolution.settings import SearchSettings, settings_for, task_for
+from nasdip_engine.evolution.settings import settings_for, task_for
 from nasdip_engine.task import Task, TaskKind
 from webapp.api.problems import ProblemError
 from webapp.api.schemas import PRINTABLE, EventsOut, JobIn, JobListOut, JobOut, JobRef, ProblemOut, TaskName
@@ -88,7 +88,7 @@ def job_json(job: Job) -> dict[str, Any]:
 
 @router.post(
     "jobs",
-    response={202: JobRef, 404: ProblemOut, 422: ProblemOut, 429: ProblemOut, 503: ProblemOut},
+    response={202: JobRef} | dict.fromkeys((404, 422, 429, 503, 507), ProblemOut),
     url_name="submit_job",
 )
 def submit_job(
@@ -149,6 +149,7 @@ def _submit(owner: User, order: JobIn, key: str | None) -> Job:
     earlier = _earlier_or_room(owner, key, wanted)
     if earlier is not None:
         return earlier
+    quota.check_disk()  # a job that is there already is named all the same
     if content:
         storage.put(content)
     layout = submission.checked_layout(picture, digest, task, resolved.tile)
@@ -226,7 +227,8 @@ def _earlier(owner: User, key: str | None, wanted: dict[str, Any]) -> Job | None
     job = visible_to(owner).filter(idempotency_key=key).first()
     if job is None:
         return None
-    had = {name: getattr(job, name) for name in wanted} | {"settings": _with_defaults(job.settings)}
+    had = {name: getattr(job, name) for name in wanted}
+    had["settings"] = _as_asked_now(job.settings, wanted["settings"])
     other = [name for name, value in wanted.items() if had[name] != value]
     if other:
         names = ", ".join(name.removesuffix("_id").removesuffix("_digest") for name in other)
@@ -235,12 +237,15 @@ def _earlier(owner: User, key: str | None, wanted: dict[str, Any]) -> Job | None
     return job
 
 
-def _with_defaults(kept: dict[str, Any]) -> dict[str, Any]:
-    """Settings as a job keeps them; one that is younger than the job has its default."""
-    try:
-        return SearchSettings.from_json(kept).to_json()
-    except (SettingsError, TypeError):
-        return kept
+def _as_asked_now(kept: dict[str, Any], asked: dict[str, Any]) -> dict[str, Any]:
+    """Settings as a job keeps them, with those that are younger than the job as they are asked for now.
+
+    `refit` made the presets' final fits shorter, so a job that lacks it was asked for with another length of them.
+    """
+    younger = asked.keys() - kept.keys()
+    if "refit" in younger:
+        younger |= {"final_iterations"}
+    return kept | {name: asked[name] for name in younger}
 
 
 def _refuse_too_many(owner: User) -> None:

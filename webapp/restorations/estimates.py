@@ -105,10 +105,8 @@ def seconds_left(job: Job) -> float | None:
         # Fits stop by themselves, so what those of the job took says more than the limit of iterations.
         took = _seconds_of(fits)
         return -(-open_fits // at_once) * (sum(took) / len(took) if took else one_final)
-    left = _fits_left(job, plan.settings)
-    return left * each / min(at_once, max(1, plan.settings.population)) + (
-        -(-plan.settings.finals(len(frames)) * len(frames) // at_once) * one_final
-    )
+    finals = plan.settings.finals(len(frames)) * len(frames)
+    return _fits_in_turn(job, plan.settings, at_once) * each + -(-finals // at_once) * one_final
 
 
 def _seconds_of(fits: QuerySet[WorkItem]) -> list[float]:
@@ -121,17 +119,16 @@ def _part(settings: SearchSettings, rung: int) -> float:
     return settings.race.length(settings.longest_search_fit, rung) / settings.longest_search_fit
 
 
-def _fits_left(job: Job, settings: SearchSettings) -> float:
-    """Search fits to come, those of lower rungs as parts of whole ones; without ties."""
-    whole, bred = settings.longest_search_fit, settings.population - settings.elites
+def _fits_in_turn(job: Job, settings: SearchSettings, at_once: int) -> float:
+    """How many whole search fits last as long as those to come, so many at once; without ties."""
+    race, whole, bred = settings.race, settings.longest_search_fit, settings.population - settings.elites
     closed = Generation.objects.filter(job=job, state=GenerationState.CLOSED).count()
     open_fits = WorkItem.objects.filter(
         job=job, kind=ItemKind.EVALUATE, state__in=(ItemState.WAITING, ItemState.LEASED)
     )
-    left = sum(_part(settings, rung) for rung in open_fits.values_list("rung", flat=True))
     current = Generation.objects.filter(job=job, state=GenerationState.OPEN).first()
-    if current is not None and current.rungs:
-        newest = current.rungs[-1]
-        left += settings.race.iterations_after(len(newest["keys"]), whole, newest["rung"]) / whole
+    rungs = current.rungs if current is not None else []
+    rung, field = (rungs[-1]["rung"], len(rungs[-1]["keys"])) if rungs else (race.last, 0)
+    to_come = race.left(open_fits.count(), field, rung)
     unopened = max(0, settings.generations - closed - 1)
-    return left + unopened * settings.race.iterations(bred, whole) / whole
+    return race.in_turn([*to_come, *unopened * race.planned(bred)], whole, at_once)

@@ -17,6 +17,7 @@ from webapp.restorations import events, notify
 from webapp.restorations.events import EventKind
 from webapp.restorations.generations import poison
 from webapp.restorations.models import Job, WorkItem
+from webapp.restorations.references import method_of
 from webapp.restorations.states import Failure, ItemKind, ItemState
 from webapp.restorations.transitions import fail, pause_by_fault, settle
 
@@ -24,7 +25,7 @@ __all__ = ["LOST", "MOST_ATTEMPTS", "MOST_LOSSES", "judge", "take_back_expired"]
 
 LOST = "the worker did not report any more"
 MOST_ATTEMPTS = 3
-"""Evaluators lost under a living worker, in a row, after which the job pauses."""
+"""Evaluators lost under a living worker, in a row, after which the job pauses, or does without a reference."""
 MOST_LOSSES = 10
 """Leases lost together with their worker, in a row, after which the job pauses."""
 
@@ -47,7 +48,8 @@ def judge(job: Job, item: WorkItem, failure: Failure, detail: str) -> None:
     """Hand the item out again or settle it (reliability, sec. 3).  The caller holds the job.
 
     Given back: nothing.  Native crash, twice: the item is to blame (a genome gets fitness 0).  Anything else
-    is the infrastructure's fault and costs another try; the job pauses when tries run out.
+    is the infrastructure's fault and costs another try; when tries run out the job pauses, but for a reference:
+    the result can do without, so that is left out.  A full disk keeps everything from going on and pauses the job.
     """
     counts: dict[str, Any] = {}
     if failure is not Failure.CANCELLED:
@@ -61,7 +63,6 @@ def judge(job: Job, item: WorkItem, failure: Failure, detail: str) -> None:
     item.refresh_from_db()
     told = {"class": str(failure), "genome": item.genome, "detail": detail}
     events.append(job.pk, EventKind.FAULT, told)
-    what = f"genome {item.genome}" if item.genome else f"the step “{item.kind}”"
     if item.crashes >= CRASHES_TO_POISON:
         reason = f"crashed {item.crashes} fresh evaluators on {item.device_class}: {detail}"
         if item.kind in (ItemKind.OPEN, ItemKind.COMBINE):
@@ -69,10 +70,20 @@ def judge(job: Job, item: WorkItem, failure: Failure, detail: str) -> None:
         else:
             poison(job, item, reason)
     elif item.attempts >= MOST_ATTEMPTS:
-        pause_by_fault(
-            job.pk, f"{what}: {item.attempts} tries failed, the last one so: {detail}", str(failure)
-        )
+        tries = f"{item.attempts} tries failed, the last one so: {detail}"
+        if item.kind == ItemKind.BASELINE and failure is not Failure.DISK_FULL:
+            poison(job, item, f"could not be computed: {tries}")
+        else:
+            pause_by_fault(job.pk, f"{_name(job, item)}: {tries}", str(failure))
     elif item.losses >= MOST_LOSSES:
-        pause_by_fault(job.pk, f"{what}: lost {item.losses} times with its worker ({detail})", str(failure))
+        lost = f"lost {item.losses} times with its worker ({detail})"
+        pause_by_fault(job.pk, f"{_name(job, item)}: {lost}", str(failure))
     else:
         notify.look()
+
+
+def _name(job: Job, item: WorkItem) -> str:
+    """The item as its owner knows it."""
+    if item.kind == ItemKind.BASELINE:
+        return f"the reference “{method_of(job, item)}”"
+    return f"genome {item.genome}" if item.genome else f"the step “{item.kind}”"

@@ -10,11 +10,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from uuid import UUID
 
+from django.db.models import Exists, OuterRef
+from django.db.models.fields.json import KT
 from django.utils import timezone
 
 from nasdip_engine.baseline_names import baseline_key, baselines_of
 from nasdip_engine.evolution.history import Closed
-from nasdip_engine.evolution.search import best_of, finalists_of
+from nasdip_engine.evolution.search import Ranked, best_of, finalists_of
 from nasdip_engine.finals import final_key
 from webapp.restorations import events, notify
 from webapp.restorations.assignments import finished
@@ -24,7 +26,7 @@ from webapp.restorations.models import Event, Job, JobFile, WorkItem
 from webapp.restorations.plan import Plan, frames_of_final, largest_of_final
 from webapp.restorations.references import made_references
 from webapp.restorations.results import run_of
-from webapp.restorations.states import SETTLED, ItemKind, ItemState, JobState
+from webapp.restorations.states import ENDED, SETTLED, ItemKind, ItemState, JobState
 from webapp.restorations.transitions import fail, move
 
 __all__ = [
@@ -33,6 +35,7 @@ __all__ = [
     "done_without_discoveries",
     "enter_finishing",
     "final_fits",
+    "last_preview",
     "leftovers",
     "open_finals",
     "unused_arrays",
@@ -56,8 +59,7 @@ def open_finals(job: Job, plan: Plan, history: Sequence[Closed]) -> None:
             f"No network of the search fits {width} x {height} pixels in memory; take a smaller factor.",
         )
         return
-    best = ranked[0]
-    Job.objects.filter(pk=job.pk).update(best_genome=best.genome, best_fitness=best.fitness)
+    _settle_best(job, plan, ranked[0])
     rows = [
         WorkItem(
             job=job,
@@ -76,6 +78,20 @@ def open_finals(job: Job, plan: Plan, history: Sequence[Closed]) -> None:
     WorkItem.objects.bulk_create(rows)
     enter_finishing(job)
     notify.look(len(rows))
+
+
+def _settle_best(job: Job, plan: Plan, best: Ranked) -> None:
+    """The best network of the search is the job's; told where another one was thought best, and then died on a later rung."""
+    if Job.objects.filter(pk=job.pk, best_genome=best.genome, best_fitness=best.fitness).exists():
+        return
+    Job.objects.filter(pk=job.pk).update(best_genome=best.genome, best_fitness=best.fitness)
+    keys = {plan.slot(best.genome, rung).key for rung in range(plan.settings.race.last + 1)}
+    outcomes = (
+        WorkItem.objects.filter(job=job, key__in=keys).order_by("-rung").values_list("outcome", flat=True)
+    )
+    psnr = next((one["held_out_psnr"] for one in outcomes if one and one["fitness"] > 0), None)
+    told = {"fitness": best.fitness, "genome": best.genome, "preview": "", "held_out_psnr": psnr}
+    events.append(job.pk, EventKind.BEST, told)
 
 
 def enter_finishing(job: Job) -> None:
@@ -138,28 +154,35 @@ def leftovers(job_id: UUID) -> set[str]:
     if job.state != JobState.DONE:
         return set()
     needed = {job.result_digest, job.mask_digest}
-    for kind in (EventKind.BEST, EventKind.FINAL_PROGRESS):
-        event = Event.objects.filter(job=job, kind=kind).order_by("-number").first()
-        needed.add(event.data["preview"] if event else "")
+    needed |= {last_preview(job, kind) for kind in (EventKind.BEST, EventKind.FINAL_PROGRESS)}
     watched = stills_of(job)
     needed |= set(watched[1].values()) if watched else set()
     needed |= {outcome["picture"] for outcome in made_references(job)}
     return set(JobFile.objects.filter(job=job).exclude(digest__in=needed).values_list("digest", flat=True))
 
 
+def last_preview(job: Job, kind: EventKind) -> str:
+    """The newest picture that events of a kind showed, by digest; "" where none did.
+
+    An event without one leaves the picture before it in sight, as on a page that reads them one by one.
+    """
+    told = Event.objects.filter(job=job, kind=kind).exclude(data__preview="").order_by("-number").first()
+    return str(told.data["preview"]) if told else ""
+
+
 def unused_arrays() -> dict[UUID, set[str]]:
-    """Float pictures of jobs that ended without a result, by job: nobody will combine them any more."""
-    rows = WorkItem.objects.filter(
-        kind=ItemKind.FINISH,
-        state=ItemState.DONE,
-        job__state__in=(JobState.CANCELLED, JobState.FAILED),
-    )
+    """Float pictures that ended jobs still keep, by job: nobody will combine them any more.
+
+    A job that is done has some where its end was nobody's `conclude`: a kill, or its owner's act, came in between.
+    """
+    fits = WorkItem.objects.filter(kind=ItemKind.FINISH, state=ItemState.DONE, job__state__in=ENDED)
+    kept = JobFile.objects.filter(job=OuterRef("job"), digest=OuterRef("array"))
     found: dict[UUID, set[str]] = {}
-    for job_id, outcome in rows.values_list("job_id", "outcome"):
-        if outcome and outcome.get("array"):
-            found.setdefault(job_id, set()).add(outcome["array"])
-    kept = set(JobFile.objects.filter(job_id__in=found).values_list("digest", flat=True))
-    return {job_id: digests & kept for job_id, digests in found.items() if digests & kept}
+    for job_id, array in (
+        fits.annotate(array=KT("outcome__array")).filter(Exists(kept)).values_list("job_id", "array")
+    ):
+        found.setdefault(job_id, set()).add(array)
+    return found
 
 
 def done_without_discoveries() -> list[Job]:

@@ -33,6 +33,7 @@ from webapp.restorations.finals import advance_finals, enter_finishing, open_fin
 from webapp.restorations.learning import tell_end
 from webapp.restorations.models import Generation, Job, WorkItem
 from webapp.restorations.plan import Plan
+from webapp.restorations.references import left_out
 from webapp.restorations.rungs import (
     closed_of,
     fields_of,
@@ -127,8 +128,11 @@ def is_best(job_id: UUID, fitness: float) -> bool:
 
 
 def poison(job: Job, item: WorkItem, reason: str) -> None:
-    """Give up on an item that kills its evaluators: fitness 0 for good.  The caller holds the job."""
-    outcome = without_fitness(reason)
+    """Give up on an item for good: fitness 0, or a reference that is left out.  The caller holds the job.
+
+    reason: what it did, as a sentence goes on after its name.
+    """
+    outcome = left_out(job, item, reason) if item.kind == ItemKind.BASELINE else without_fitness(reason)
     WorkItem.objects.filter(pk=item.pk).update(
         state=ItemState.POISONED, outcome=outcome, lease_token="", lease_until=None, updated_at=timezone.now()
     )
@@ -138,7 +142,7 @@ def poison(job: Job, item: WorkItem, reason: str) -> None:
 
 
 def exclude(job: Job, item: WorkItem) -> None:
-    """The owner takes a genome out of the search, or a step out of finishing: an input, kept with the job.
+    """The owner takes a genome out of the search, or a fit or reference out of finishing: an input, kept with the job.
 
     The key of an `evaluate` is an evaluation key, which a repetition compares; other keys equal none.
     """
@@ -151,7 +155,8 @@ def exclude(job: Job, item: WorkItem) -> None:
     }
     job.excluded = [*job.excluded, entry]
     Job.objects.filter(pk=job.pk).update(excluded=job.excluded)
-    outcome = without_fitness(EXCLUDED)
+    wish = "was left out by the owner of this restoration"
+    outcome = left_out(job, item, wish) if item.kind == ItemKind.BASELINE else without_fitness(EXCLUDED)
     WorkItem.objects.filter(pk=item.pk).update(
         state=ItemState.REFUSED, outcome=outcome, lease_token="", lease_until=None, updated_at=timezone.now()
     )

@@ -10,7 +10,7 @@ from django.urls import reverse
 from nasdip_engine.evolution.settings import SearchSettings
 from webapp.restorations.estimates import seconds_left
 from webapp.restorations.events import EventKind
-from webapp.restorations.finals import final_fits
+from webapp.restorations.finals import final_fits, last_preview
 from webapp.restorations.learning import learning_of
 from webapp.restorations.models import Event, Generation, Job, WorkItem
 from webapp.restorations.plan import frames_of_final
@@ -45,13 +45,13 @@ def _shown(job: Job) -> dict[str, Any]:
     current = generations[-1] if generations else None
     networks, evaluated = _counted(job, current)
     best = _latest(job, EventKind.BEST)
-    whole = _latest(job, EventKind.FINAL_PROGRESS)
     references = [
         {name: outcome[name] for name in ("method", "held_out_psnr")} for outcome in made_references(job)
     ]
     # A tile's preview is not one of the whole picture.
-    whole_preview = whole["preview"] if whole and whole.get("tiles", 1) == 1 else ""
-    best_preview = whole_preview or (best or {}).get("preview", "")
+    whole = job.frames is not None and len(frames_of_final(job)) == 1
+    whole_preview = last_preview(job, EventKind.FINAL_PROGRESS) if whole else ""
+    best_preview = whole_preview or last_preview(job, EventKind.BEST)
     return {
         "id": str(job.pk),
         "name": job.name,

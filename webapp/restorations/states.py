@@ -95,7 +95,7 @@ class ItemState(StrEnum):
     REFUSED = "refused"
     """Fitness 0 without any work: invalid, over the cost cap, or excluded by the owner."""
     POISONED = "poisoned"
-    """Fitness 0: it killed two fresh evaluators by native signals."""
+    """Given up: it killed two fresh evaluators by native signals, or is a reference whose tries all failed."""
     DROPPED = "dropped"
 
 

@@ -6,6 +6,7 @@ from nasdip_engine.task import CORRELATED, IMPULSE, INDEPENDENT, NONE, TaskKind
 from webapp.restorations.models import Job
 
 __all__ = [
+    "BY_TILE_WORDS",
     "NOISE_QUESTIONS",
     "NOISE_WORDS",
     "TASK_WORDS",
@@ -14,6 +15,9 @@ __all__ = [
     "noise_words",
     "task_words",
 ]
+
+BY_TILE_WORDS = "the best network of each tile, or their mean"
+"""What the result of a picture in tiles is from, where not all of them have it from the same network."""
 
 TASK_WORDS: dict[str, str] = {
     TaskKind.DENOISE: "remove noise",

@@ -13,7 +13,7 @@ import { allowedActs, clock, leftSentence, nowSentence } from "./words.js";
 
 /** @typedef {import("./reducer.js").LiveState} LiveState */
 
-const SNAPSHOT_AGAIN = new Set(["queued", "started", "generation_opened", "rung_opened", "generation_closed", "finishing", "paused", "resumed"]);
+const SNAPSHOT_AGAIN = new Set(["queued", "started", "generation_opened", "rung_opened", "generation_closed", "finishing", "baseline", "paused", "resumed"]);
 /** How often (ms) rows are asked for what no event tells: the queue, a missing worker; the time left. */
 const STANDING_LOOK_EVERY = 10_000;
 const MOVING_LOOK_EVERY = 20_000;
@@ -108,8 +108,9 @@ class LivePage {
    * @param {boolean} first
    */
   takeSnapshot(snapshot, first) {
+    // The same estimate again is no news: the time since it was first shown still counts.
+    if (snapshot.seconds_left !== this.snapshot.seconds_left) this.shownAt = performance.now();
     this.snapshot = snapshot;
-    this.shownAt = performance.now();
     this.state = first || !this.state ? fromSnapshot(snapshot) : withSnapshot(this.state, snapshot);
     this.later();
   }
@@ -308,7 +309,7 @@ class LivePage {
     this.part("[data-fault-remedy]").textContent =
       state.state === "failed"
         ? "Start it again, with a shorter preset if it was a matter of memory."
-        : "Go on to try again, or go on without the network that broke off: it then counts as fitness 0.";
+        : "Go on to try again, or go on without what broke off: a network then counts as fitness 0, a reference is left out.";
   }
 
   /** @param {LiveState} state */

@@ -257,7 +257,7 @@ export function sentence(event) {
     case "generation_closed":
       return `Generation ${event.generation} closed: best ${figure(event.best)}, mean ${figure(event.mean)}.`;
     case "best":
-      return `A better network: fitness ${figure(event.fitness)}.`;
+      return `The best network so far: fitness ${figure(event.fitness)}.`;
     case "finishing":
       return "The search is over; the best networks restore the whole picture.";
     case "baseline":
@@ -277,7 +277,7 @@ export function sentence(event) {
     case "failed":
       return `Failed: ${event.reason}`;
     case "fault":
-      return `A network's run broke off (${event.class}) and is started again: ${event.detail ?? ""}`;
+      return `${event.genome ? "A network's run" : "A step"} broke off (${event.class}): ${event.detail ?? ""}`;
     default:
       return "";
   }

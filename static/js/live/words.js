@@ -33,13 +33,18 @@ export function timeLeft(seconds) {
   return `about ${(minutes / 60).toFixed(1)} h left`;
 }
 
+/** Whether only what nobody estimates is left: the result is put together, references are computed. @param {LiveState} state */
+function fitted(state) {
+  return state.state === "finishing" && state.finals !== null && state.finals.done >= state.finals.fits;
+}
+
 /**
- * What stands beside the clock: nothing while nobody works on the job.
+ * What stands beside the clock: nothing while nobody works on the job, nor once all its networks are done.
  * @param {LiveState} state
  * @param {number} since  seconds since the estimate
  */
 export function leftSentence(state, since) {
-  if (!["running", "finishing"].includes(state.state) || state.waitsFor) return "";
+  if (!["running", "finishing"].includes(state.state) || state.waitsFor || fitted(state)) return "";
   return timeLeft(state.secondsLeft === null ? null : state.secondsLeft - since);
 }
 
@@ -66,6 +71,8 @@ function goingOn(state) {
         state.population,
       )} of ${state.population} networks.`;
     case "finishing":
+      if (fitted(state))
+        return "The networks are done. The result is put together, and methods without a network are computed beside it.";
       if (state.finals && state.finals.tiles > 1)
         return `The search is over. The best network now restores the picture in ${state.finals.tiles} tiles: ${state.finals.done} of ${state.finals.fits} fits are done.`;
       return "The search is over. The best networks now restore the whole picture.";

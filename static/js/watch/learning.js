@@ -87,9 +87,9 @@ export function sentences(learning) {
   const words = learning.tiles > 1 ? [`Shown is tile ${learning.tile + 1} of ${learning.tiles}.`] : [];
   if (best === null) return words;
   if (curve.length === 0) words.push(`Nothing was held out; the output after iteration ${best} was taken.`);
-  else if (best === iterations) words.push(`It learnt to the last iteration: the output after iteration ${best} was taken.`);
+  else if (best === iterations) words.push(`It learnt to the last iteration: held-out pixels were predicted best after iteration ${best}.`);
   else words.push(`Stopped at iteration ${iterations}: held-out pixels were predicted best after iteration ${best}.`);
-  if (again) words.push(`Then it was fitted again on everything, for ${again} iterations.`);
+  if (again) words.push(`Then it was fitted again on everything, for ${again} iterations; the result is from that second fit.`);
   return words;
 }
 

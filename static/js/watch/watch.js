@@ -25,12 +25,13 @@ export class Watch {
     this.stills = [];
     /** @type {Learning | null} */
     this.learning = null;
-    /** Whether the newest still is shown as soon as it is there; ends when somebody moves the slider. */
+    /** Whether the newest still is shown as soon as it is there, then the one that is taken; ends when somebody moves the slider. */
     this.follows = true;
     this.chart = new LearningChart(this.part("[data-watch-chart]"), this.part("[data-watch-marker]"));
     root.dataset.enhanced = "";
     this.slider.addEventListener("input", () => {
-      this.follows = Number(this.slider.value) === this.stills.length - 1;
+      // Once a still is taken nothing new comes: wherever the slider is put, it stays.
+      this.follows = Number(this.slider.value) === this.stills.length - 1 && !this.stills.some((still) => still.taken);
       this.place();
     });
   }

@@ -22,7 +22,13 @@ from webapp.restorations.models import Job
 from webapp.restorations.plan import Plan
 from webapp.restorations.states import JobState
 from webapp.restorations.views.watch import watch_of
-from webapp.restorations.words import count_words, duration_words, noise_words, task_words
+from webapp.restorations.words import (
+    BY_TILE_WORDS,
+    count_words,
+    duration_words,
+    noise_words,
+    task_words,
+)
 
 __all__ = ["download_name", "job"]
 
@@ -31,7 +37,7 @@ OURS = "this restoration"
 
 RESULT_FROM = {
     "mean": "the mean of the best networks",
-    BY_TILE: "the best network of each tile, or their mean",
+    BY_TILE: BY_TILE_WORDS,
 }
 
 
@@ -146,12 +152,12 @@ def layout(run: dict[str, Any], row: Job) -> list[str]:
 def facts(row: Job, run: dict[str, Any]) -> list[tuple[str, str]]:
     """What the run took, in words."""
     cost = run["cost"]
-    evaluations = sum(generation["evaluations"] for generation in run["generations"])
+    networks = sum(networks_of(generation) for generation in run["generations"])
     choice = run["final"]["choice"]
     searched = run["picture"]["search_frame"]
     told = [
         ("Time", duration_words(cost["seconds"])),
-        ("Networks tried", f"{evaluations} in {len(run['generations'])} generations"),
+        ("Networks tried", f"{networks} in {len(run['generations'])} generations"),
         ("Compared on", f"{searched['width'] * row.factor} x {searched['height'] * row.factor} pixels"),
         ("Best fitness", f"{run['best_fitness']:.4f}"),
         ("Iterations", count_words(cost["iterations"])),
@@ -163,6 +169,12 @@ def facts(row: Job, run: dict[str, Any]) -> list[tuple[str, str]]:
         ("Noise assumed", noise_words(row)),
     ]
     return told + noise_facts(run["final"].get("noise"))
+
+
+def networks_of(generation: dict[str, Any]) -> int:
+    """How many networks a generation trained: with a race each begins on its first rung, and may have fits on others."""
+    first: dict[str, Any] = next(iter(generation.get("rungs", ())), generation)
+    return int(first["evaluations"])
 
 
 def noise_facts(noise: dict[str, Any] | None) -> list[tuple[str, str]]:

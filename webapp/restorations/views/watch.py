@@ -7,8 +7,10 @@ from typing import Any
 
 from django.urls import reverse
 
+from nasdip_engine.finals import BY_TILE
 from webapp.restorations.learning import stills_of
 from webapp.restorations.models import Job
+from webapp.restorations.words import BY_TILE_WORDS
 
 __all__ = ["Still", "Watch", "watch_of"]
 
@@ -62,18 +64,22 @@ def stop_words(learning: dict[str, Any]) -> str:
     if not learning["curve"]:
         return f"Nothing was held out, so it went on to the end and the output after iteration {iterations} was taken."
     value = dict(learning["curve"])[best]
-    found = (
-        f"Held-out pixels were predicted best after iteration {best} ({value:.2f} dB): that output was taken"
-    )
+    found = f"Held-out pixels were predicted best after iteration {best} ({value:.2f} dB)"
+    if not learning["refit_iterations"]:
+        found += ": that output was taken"
     if best == iterations:
         return f"{found}. It was the last iteration allowed; it might have gone on learning."
     return f"{found}. It went on to iteration {iterations} and did not get better."
 
 
 def refit_words(learning: dict[str, Any]) -> list[str]:
-    """Whether a second fit followed."""
+    """Whether a second fit followed, which then is what the result shows."""
     again = learning["refit_iterations"]
-    return [f"Then it was fitted again on everything, for {again} iterations."] if again else []
+    if not again:
+        return []
+    return [
+        f"Then it was fitted again on everything, for {again} iterations; the result is from that second fit."
+    ]
 
 
 def shown_words(run: dict[str, Any], genome: str) -> list[str]:
@@ -87,8 +93,8 @@ def shown_words(run: dict[str, Any], genome: str) -> list[str]:
     elif only and (only["width"], only["height"]) != (picture["width"], picture["height"]):
         words.append("Shown is the part of the picture that was fitted.")
     if len(final["networks"]) > 1:
-        other = final["choice"] not in (genome, "mean")
-        taken = "another network's" if other else "the mean of this network and the others"
+        others = {"mean": "the mean of this network and the others", BY_TILE: BY_TILE_WORDS}
+        taken = others.get(final["choice"], "another network's")
         if final["choice"] != genome:
             words.append(f"Shown is the best network of the search; the result is {taken}.")
     return words
