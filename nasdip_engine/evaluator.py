@@ -8,8 +8,8 @@ children that do: each sets what its request asks for before it begins, and is r
 NASDIP_EVALUATOR_HOOK injects a fault into the children, for tests of what a fault leads to:
     segfault:DIGEST  abort:DIGEST  kill:DIGEST  hang:DIGEST  memory:DIGEST  disk_full:DIGEST  nan:DIGEST
     sleep:SECONDS
-DIGEST is the beginning of a phenotype's digest (empty: any genome), SECONDS is slept at each iteration. A
-request may carry its own `hook`, which then stands for the variable. The outcome names the hook.
+DIGEST is the beginning of a phenotype's digest (empty: any genome), or "steps" for whatever trains no genome; SECONDS is
+slept at each iteration. A request may carry its own `hook`, which then stands for the variable. The outcome names the hook.
 """
 
 from __future__ import annotations
@@ -38,11 +38,12 @@ __all__ = ["HOOK_VARIABLE", "Hook", "parse_hook"]
 
 HOOK_VARIABLE = "NASDIP_EVALUATOR_HOOK"
 _GENOME_HOOKS = ("segfault", "abort", "kill", "hang", "memory", "disk_full", "nan")
+_STEPS = "steps"
 
 
 @dataclass(frozen=True)
 class Hook:
-    """A fault to inject. digest: how the phenotype digests begin that it hits; seconds: for "sleep"."""
+    """A fault to inject. digest: how the phenotype digests begin that it hits, or "steps"; seconds: for "sleep"."""
 
     fault: str
     digest: str = ""
@@ -53,7 +54,7 @@ class Hook:
         if self.fault == "sleep":
             return True
         if genome is None:
-            return False
+            return self.digest == _STEPS
         try:
             return Genome.parse(genome).phenotype().digest.startswith(self.digest)
         except InvalidPhenotype:
@@ -82,7 +83,7 @@ class Hook:
 def parse_hook(text: str) -> Hook:
     """A hook as the module's head writes it.  Raises SettingsError that names the hooks there are."""
     fault, colon, argument = text.partition(":")
-    if colon and fault in _GENOME_HOOKS and re.fullmatch("[0-9a-f]{0,64}", argument):
+    if colon and fault in _GENOME_HOOKS and re.fullmatch(f"[0-9a-f]{{0,64}}|{_STEPS}", argument):
         return Hook(fault, digest=argument)
     if fault == "sleep" and re.fullmatch(r"\d{1,3}(\.\d{1,6})?", argument):
         return Hook(fault, seconds=float(argument))

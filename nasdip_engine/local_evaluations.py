@@ -17,6 +17,7 @@ import numpy as np
 import psutil
 from numpy.typing import NDArray
 
+from nasdip_engine.baseline_names import left_out_record
 from nasdip_engine.bit_depth import Samples
 from nasdip_engine.devices import cores, fingerprint_for
 from nasdip_engine.devices import refusal as refusal_of_settings
@@ -162,7 +163,8 @@ class LocalEvaluations:
     def run(self, request: Request, on_progress: OnProgress | None = None) -> dict[str, Any]:
         """One request to its outcome, with what may decide a fitness and what may not.
 
-        Raises CannotGoOn when the machine, not the genome, is at fault and repeating did not help.
+        Raises CannotGoOn when the machine, not the genome, is at fault and repeating did not help; a reference is
+        left out instead.
         """
         crashes = faults = 0
         while True:
@@ -182,7 +184,15 @@ class LocalEvaluations:
                 return without_fitness(
                     f"poisoned: {answer.detail}, {crashes} times, on {self.asked.settings.device_class}"
                 )
-            if faults + crashes >= _FAULTS_TO_GIVE_UP or answer.kind is FaultKind.ERROR:
+            gives_up = faults + crashes >= _FAULTS_TO_GIVE_UP or answer.kind is FaultKind.ERROR
+            if request.kind is Kind.BASELINE and (gives_up or crashes >= CRASHES_TO_POISON):
+                # The result can do without a reference (decision 19).
+                method, tries = request.method or "", faults + crashes
+                reason = (
+                    f"{method}: it could not be computed in {tries} tries, the last one so: {answer.detail}."
+                )
+                return left_out_record(method, reason)
+            if gives_up:
                 what = f"the evaluator failed at {request.genome or request.kind}"
                 raise CannotGoOn(
                     f"{what}: {answer.kind}: {answer.detail}; nothing was kept, run it again when the cause is gone"

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from nasdip_engine.baseline_names import baselines_of
 from nasdip_engine.evaluation import evaluate
 from nasdip_engine.evaluator import HOOK_VARIABLE
 from nasdip_engine.evolution.settings import settings_for
@@ -169,3 +170,18 @@ def test_a_killed_evaluator_decides_no_fitness(monkeypatch: pytest.MonkeyPatch) 
     ):
         struck.evaluate(GENOME.text)
     assert struck.outcomes == {}
+
+
+@pytest.mark.parametrize(
+    ("hook", "cause"), [("segfault:steps", "2 tries, the last one so: SIGSEGV"), ("kill:steps", "SIGKILL")]
+)
+def test_a_reference_that_cannot_be_computed_is_left_out_and_loses_nothing(
+    hook: str, cause: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with search(hook, monkeypatch) as struck:
+        records, pictures = struck.baselines()
+    assert {record["method"] for record in records} == set(baselines_of(Task(TaskKind.DENOISE)))
+    assert pictures == {}
+    for record in records:
+        assert record["left_out"].startswith(f"{record['method']}: it could not be computed in ")
+        assert cause in record["left_out"]

@@ -9,7 +9,7 @@ from typing import Any
 
 from django.db.models import QuerySet
 
-from nasdip_engine.evolution.settings import GPU_PRESETS, PRESETS, SearchSettings, describe
+from nasdip_engine.evolution.settings import GPU_PRESETS, PRESETS, SearchSettings
 from nasdip_engine.genome.starters import starter_multiply_adds_per_pixel
 from nasdip_engine.task import Task
 from webapp.restorations.models import Generation, Job, WorkItem
@@ -73,10 +73,17 @@ def guess(
     speed: float = USUAL_RATE,
     tiles: int = 1,
 ) -> float:
-    """Wall seconds of a job with so many evaluations at once, each at `speed`; reads no rows."""
+    """Wall seconds of a job with so many evaluations at once, each at `speed`; reads no rows.
+
+    A rung, and a generation, ends with its last fit: until then slots without one stand idle.
+    """
+    race, whole = settings.race, settings.longest_search_fit
+    generations = [settings.population, *[settings.population - settings.elites] * (settings.generations - 1)]
+    fits = race.in_turn([part for count in generations for part in race.planned(count)], whole, at_once)
+    finals = -(-settings.finals(tiles) * tiles // at_once) * settings.longest_final_fit(task)
+    steps = fits * whole * min(settings.crop**2, final_pixels) + finals * final_pixels / tiles
     price = starter_multiply_adds_per_pixel(settings.units, settings.crop, settings.input_channels)
-    work = describe(settings, task, final_pixels, tiles)["iterations_x_pixels"] * price * TYPICAL_PRICE
-    return work / speed / at_once
+    return steps * price * TYPICAL_PRICE / speed
 
 
 def seconds_left(job: Job) -> float | None:
