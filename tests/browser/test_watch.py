@@ -76,7 +76,7 @@ def see_the_marker(page: Page) -> None:
 
 def move_the_slider(page: Page, iterations: list[str], taken: str) -> None:
     slider, marker = page.get_by_test_id("watch-slider"), page.get_by_test_id("watch-marker")
-    words = re.compile(r"^iteration \d+, \d+\.\d\d dB on held-out pixels, the output that was taken$")
+    words = re.compile(r"^iteration \d+, \d+\.\d\d dB on held-out pixels, the best of this fit$")
     expect(slider).to_have_attribute("aria-valuetext", words)
     assert looked_at(page) == taken
     expect(marker).to_have_attribute("data-iteration", taken)
@@ -122,7 +122,7 @@ def test_on_a_phone_and_without_javascript(browser: Browser, site: RunningSite) 
         if "java_script_enabled" in options:
             assert all(picture.is_visible() for picture in pictures.all()) and pictures.count() > 2
             expect(slider).to_be_hidden()
-            expect(opened.get_by_test_id("stills")).to_contain_text("taken")
+            expect(opened.get_by_test_id("stills")).to_contain_text("best")
         else:
             expect(slider).to_be_visible()
             assert_fits(opened)
@@ -189,11 +189,11 @@ def test_what_is_said_of_it(modules: Page) -> None:
         EVENTS,
     )
     assert spoken[0] == "iteration 1"
-    assert spoken[2] == "iteration 50, 17.50 dB on held-out pixels, the output that was taken"
+    assert spoken[2] == "iteration 50, 17.50 dB on held-out pixels, the best of this fit"
     assert captions == [
         "iteration 1",
         "iteration 25, 15.00 dB",
-        "iteration 50, 17.50 dB, taken",
+        "iteration 50, 17.50 dB, best",
         "iteration 75, 17.00 dB",
     ]
     stopped = "Stopped at iteration 75: held-out pixels were predicted best after iteration 50."
@@ -202,7 +202,7 @@ def test_what_is_said_of_it(modules: Page) -> None:
     assert told[3][0].startswith("It learnt to the last iteration") and "taken" not in told[3][0]
     assert told[4][0].startswith("Nothing was held out")
     assert curve.endswith(
-        "from 15.00 dB at iteration 25 to 17.00 dB at iteration 75; taken: 17.50 dB at iteration 50."
+        "from 15.00 dB at iteration 25 to 17.00 dB at iteration 75; best: 17.50 dB at iteration 50."
     )
     assert ranges == [[0, 1], [19.5, 20.5], [14, 26]]
 

@@ -63,7 +63,7 @@ def test_the_stills_are_a_row_of_pictures_with_iteration_and_psnr(client: Client
     assert captions == [
         "iteration 1",
         "iteration 25, 17.25 dB",
-        "iteration 50, 19.50 dB, taken",
+        "iteration 50, 19.50 dB, best",
         "iteration 75, 19.00 dB",
     ]
     addresses = re.findall(r'<img src="(.*?)" alt="(.*?)"', shown)

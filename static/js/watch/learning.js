@@ -72,13 +72,13 @@ export function stillsOf(learning) {
 /** What stands under a still. @param {Still} still */
 export function caption(still) {
   const psnr = still.psnr === null ? "" : `, ${still.psnr.toFixed(2)} dB`;
-  return `iteration ${still.iteration}${psnr}${still.taken ? ", taken" : ""}`;
+  return `iteration ${still.iteration}${psnr}${still.taken ? ", best" : ""}`;
 }
 
 /** What a screen reader says of the slider's place. @param {Still} still */
 export function spoken(still) {
   const psnr = still.psnr === null ? "" : `, ${still.psnr.toFixed(2)} dB on held-out pixels`;
-  return `iteration ${still.iteration}${psnr}${still.taken ? ", the output that was taken" : ""}`;
+  return `iteration ${still.iteration}${psnr}${still.taken ? ", the best of this fit" : ""}`;
 }
 
 /** The live page's sentences. @param {Learning} learning @returns {string[]} */
@@ -99,7 +99,7 @@ export function described(curve, best) {
   const [first, last] = [curve[0], curve[curve.length - 1]];
   const look = (/** @type {Look} */ at) => `${at[1].toFixed(2)} dB at iteration ${at[0]}`;
   const taken = curve.find(([iteration]) => iteration === best);
-  return `Held-out PSNR by iteration: from ${look(first)} to ${look(last)}${taken ? `; taken: ${look(taken)}` : ""}.`;
+  return `Held-out PSNR by iteration: from ${look(first)} to ${look(last)}${taken ? `; best: ${look(taken)}` : ""}.`;
 }
 
 /**
