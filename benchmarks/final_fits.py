@@ -1,6 +1,6 @@
 """Which settings are best for the presets' final fits, at their size and by their length?
 
-    nice python -m benchmarks.final_fits [--shard 0/2] [--minutes M] [--results docs/results/final-fits.jsonl]
+    nice python -m benchmarks.final_fits [--shard 0/2] [--minutes M] [--arms default "jitter 0.01"] [--results FILE.jsonl]
 
 What `fit_settings` found best at 96 px, where a fit is over after two hundred iterations, at 256 px, where it is not: the task's
 default settings, noise of 0.01 and of 1/30 (classical deep image prior's) on the input, and 8 input channels instead of 32, with
@@ -26,7 +26,7 @@ from nasdip_engine.restoration.fit import CHECK_EVERY, Step
 _SIDE, _ITERATIONS = 256, 1700
 _LIMITS = (150, 300, 400, 700, 850, 1200, _ITERATIONS)
 _PICTURES = ("astronaut", "gravel", "coffee", "chelsea")
-_DAMAGES = ("sigma 25", "scattered 50 %", "4x", "strokes", "large hole")
+_DAMAGES = ("4x", "sigma 25", "strokes", "scattered 50 %", "large hole")
 _DEFAULT = "default"
 _ARMS: Mapping[str, tuple[float, int | None]] = {  # jitter, input channels
     _DEFAULT: (0.0, None),
@@ -123,10 +123,13 @@ def _lengths(by_key: Mapping[tuple[str, ...], Row], damages: Sequence[str]) -> l
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--arms", nargs="+", choices=_ARMS, default=list(_ARMS))
     add_row_options(parser, "docs/results/final-fits.jsonl")
     arguments = parser.parse_args()
     use_one_thread()
-    wanted = [(picture, damage, arm) for picture in _PICTURES for damage in _DAMAGES for arm in _ARMS]
+    wanted = [
+        (picture, damage, arm) for picture in _PICTURES for damage in _DAMAGES for arm in arguments.arms
+    ]
     file = RowFile(arguments.results, _KEY)
     file.fill(shard_of(arguments, wanted), row, arguments.minutes)
     file.write_table("Settings of a final fit, by its length", "final_fits", table)

@@ -8,7 +8,7 @@ from typing import Any
 
 from nasdip_engine.evolution.paper import PAPER
 
-__all__ = ["GPU_PRESETS", "PRESETS", "REFITTED"]
+__all__ = ["FINAL_JITTER", "GPU_PRESETS", "LONG_FINALS", "PRESETS", "REFITTED"]
 
 # Iterations, widths and shares were tuned by benchmarks (docs/benchmarks.md).  Fields that are not named have the
 # defaults of SearchSettings; cost caps and learning rates follow the task and the crop (settings_for).
@@ -52,5 +52,7 @@ PRESETS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
 )
 REFITTED: Mapping[str, int] = MappingProxyType({"preview": 400, "balanced": 850, "thorough": 1700})
 """`final_iterations` where the final fit is done again: both together cost about what one costs without (decision 21)."""
+LONG_FINALS, FINAL_JITTER = 800, 0.01
+"""From so many `final_iterations` on noise on the input pays, and how much (decision 20, docs/results/final-fits.md)."""
 GPU_PRESETS = frozenset({"paper"})
 """Presets that nobody should start without a GPU: weeks of a processor's cores."""

@@ -343,3 +343,24 @@ def test_every_error_has_a_default_message_for_people(error: type[NasDipError]) 
     assert str(error()).rstrip(".") == (error.__doc__ or "").rstrip(".")
     assert str(error("this one")) == "this one"
     assert not isinstance(error(), InvalidInput) or error().field is None  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("task", [DENOISE, Task(TaskKind.INPAINT), Task(TaskKind.UPSCALE, 4)])
+def test_long_final_fits_have_jitter_and_short_ones_have_that_of_the_search(task: Task) -> None:
+    def jitters(preset: str, **given: float) -> tuple[float, float]:
+        settings = settings_for(preset, task_for(preset, task), given)
+        return settings.jitter, settings.jitter_of_finals
+
+    assert jitters("preview") == (0.0, 0.0)
+    assert jitters("balanced") == jitters("thorough") == (0.0, 0.01)
+    assert jitters("paper") == (0.0, 0.0)
+    assert jitters("preview", final_iterations=800) == (0.0, 0.01)
+    assert jitters("balanced", final_iterations=799) == (0.0, 0.0)
+    assert jitters("balanced", final_jitter=0.0) == (0.0, 0.0)
+    assert jitters("balanced", jitter=0.02) == (0.02, 0.02)
+
+
+def test_settings_older_than_the_jitter_of_finals_keep_that_of_the_search() -> None:
+    stored = settings_for("balanced", DENOISE, {"jitter": 0.03}).to_json()
+    del stored["final_jitter"]
+    assert SearchSettings.from_json(stored).jitter_of_finals == 0.03
