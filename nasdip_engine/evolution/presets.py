@@ -8,7 +8,7 @@ from typing import Any
 
 from nasdip_engine.evolution.paper import PAPER
 
-__all__ = ["FINAL_JITTER", "GPU_PRESETS", "LONG_FINALS", "PRESETS", "REFITTED"]
+__all__ = ["FINAL_JITTER", "GPU_PRESETS", "JITTER_FROM", "PRESETS", "REFITTED"]
 
 # Iterations, widths and shares were tuned by benchmarks (docs/benchmarks.md).  Fields that are not named have the
 # defaults of SearchSettings; cost caps and learning rates follow the task and the crop (settings_for).
@@ -52,7 +52,8 @@ PRESETS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
 )
 REFITTED: Mapping[str, int] = MappingProxyType({"preview": 400, "balanced": 850, "thorough": 1700})
 """`final_iterations` where the final fit is done again: both together cost about what one costs without (decision 21)."""
-LONG_FINALS, FINAL_JITTER = 800, 0.01
-"""From so many `final_iterations` on noise on the input pays, and how much (decision 20, docs/results/final-fits.md)."""
+FINAL_JITTER = 0.01
+JITTER_FROM: Mapping[str, int] = MappingProxyType({"denoise": 600, "inpaint": 700, "upscale": 300})
+"""From so many `final_iterations` on noise of FINAL_JITTER on the input pays (decision 20, docs/results/final-fits.md)."""
 GPU_PRESETS = frozenset({"paper"})
 """Presets that nobody should start without a GPU: weeks of a processor's cores."""

@@ -14,7 +14,7 @@ from types import MappingProxyType
 from typing import Any
 
 from nasdip_engine.errors import SettingsError
-from nasdip_engine.evolution.presets import FINAL_JITTER, GPU_PRESETS, LONG_FINALS, PRESETS, REFITTED
+from nasdip_engine.evolution.presets import FINAL_JITTER, GPU_PRESETS, JITTER_FROM, PRESETS, REFITTED
 from nasdip_engine.evolution.racing import Race
 from nasdip_engine.evolution.refusals import SMALLEST_OBSERVED, check_kernel, check_together
 from nasdip_engine.genome.genome import MAX_UNITS, REPRESENTATIONS
@@ -315,7 +315,8 @@ def settings_for(preset: str, task: Task, overrides: Mapping[str, Any] | None = 
     The learning rate depends on the task but in "paper", which prints one; impulses want the absolute loss.  The
     task's kernel is the settings' kernel; another one in overrides is refused.  iterations given without
     final_iterations keeps the preset's ratio of the two.  refit is decided here and nowhere else: unless given, all
-    but a hole in an exact picture is fitted again.  Long final fits have a jitter unless one is given.  The cost cap
+    but a hole in an exact picture is fitted again.  Long final fits have a jitter unless one is given or
+    the noise is one that it was not measured for.  The cost cap
     follows the units, the crop and the input channels unless given or the preset has one.  Raises SettingsError naming
     the field.
     """
@@ -343,7 +344,8 @@ def settings_for(preset: str, task: Task, overrides: Mapping[str, Any] | None = 
     if "iterations" in given and "final_iterations" not in given:
         scaled = max(1, round(given["iterations"] * longer))
         values["final_iterations"] = min(scaled, int(_RANGES["final_iterations"][1]))
-    if "final_jitter" not in values and "jitter" not in given and values["final_iterations"] >= LONG_FINALS:
+    long = task.noise_is_default and values["final_iterations"] >= JITTER_FROM[task.kind]
+    if long and "final_jitter" not in values and "jitter" not in given:
         values["final_jitter"] = FINAL_JITTER
     if "cost_cap" not in given and "cost_cap" not in base:
         values["cost_cap"] = default_cost_cap(preset, settings.units, settings.crop, settings.input_channels)

@@ -345,19 +345,29 @@ def test_every_error_has_a_default_message_for_people(error: type[NasDipError]) 
     assert not isinstance(error(), InvalidInput) or error().field is None  # type: ignore[attr-defined]
 
 
-@pytest.mark.parametrize("task", [DENOISE, Task(TaskKind.INPAINT), Task(TaskKind.UPSCALE, 4)])
-def test_long_final_fits_have_jitter_and_short_ones_have_that_of_the_search(task: Task) -> None:
+@pytest.mark.parametrize(
+    ("task", "least", "in_previews"),
+    [(DENOISE, 600, 0.0), (Task(TaskKind.INPAINT), 700, 0.01), (Task(TaskKind.UPSCALE, 4), 300, 0.01)],
+)
+def test_long_final_fits_have_jitter_and_short_ones_have_that_of_the_search(
+    task: Task, least: int, in_previews: float
+) -> None:
     def jitters(preset: str, **given: float) -> tuple[float, float]:
         settings = settings_for(preset, task_for(preset, task), given)
         return settings.jitter, settings.jitter_of_finals
 
-    assert jitters("preview") == (0.0, 0.0)
+    assert jitters("preview") == (0.0, in_previews)
     assert jitters("balanced") == jitters("thorough") == (0.0, 0.01)
     assert jitters("paper") == (0.0, 0.0)
-    assert jitters("preview", final_iterations=800) == (0.0, 0.01)
-    assert jitters("balanced", final_iterations=799) == (0.0, 0.0)
+    assert jitters("preview", final_iterations=least) == (0.0, 0.01)
+    assert jitters("balanced", final_iterations=least - 1) == (0.0, 0.0)
     assert jitters("balanced", final_jitter=0.0) == (0.0, 0.0)
     assert jitters("balanced", jitter=0.02) == (0.02, 0.02)
+
+
+def test_noise_for_which_jitter_was_not_measured_has_none() -> None:
+    assert settings_for("thorough", Task(TaskKind.DENOISE, noise="correlated")).jitter_of_finals == 0.0
+    assert settings_for("thorough", Task(TaskKind.INPAINT, noise="independent")).jitter_of_finals == 0.0
 
 
 def test_settings_older_than_the_jitter_of_finals_keep_that_of_the_search() -> None:
