@@ -86,7 +86,8 @@ def test_the_cost_of_a_preset_follows_what_was_measured(alice: Any) -> None:
     together = estimates.seconds_for(plan.settings, plan.task, 1280)
     assert alone is not None
     assert together is not None
-    assert abs(alone - 2 * together) < 1e-9 * alone
+    # Generations of 4, 3 and 3 networks and 2 final fits: 10 and 2 turns alone, 6 and 1 of two workers.
+    assert alone / 2 < together < 0.6 * alone
     once = estimates.seconds_for(replace(plan.settings, refit=False), plan.task, 1280)
     assert once is not None
     assert once < together, "final fits are done again"
