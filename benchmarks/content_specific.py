@@ -23,7 +23,7 @@ import numpy as np
 from scipy import stats
 
 from benchmarks.fitness_study import KEY, ROWS
-from benchmarks.study_fits import RowFile
+from benchmarks.study_fits import RowFile, write_page
 from benchmarks.study_pictures import DAMAGES
 
 __all__ = ["agreement"]
@@ -109,11 +109,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("docs/results/content-specific.md"))
     arguments = parser.parse_args()
     text = table(RowFile(arguments.rows, KEY).rows())
-    heading = (
-        "# Is the best network another one for each picture?\n\n    python -m benchmarks.content_specific\n\n"
-    )
-    arguments.out.write_text(heading + text + "\n", encoding="utf-8")
-    print(text)
+    title = "Is the best network another one for each picture?"
+    write_page(arguments.out, title, "python -m benchmarks.content_specific", text)
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ from typing import Any
 from benchmarks.stop_rule import stop
 from benchmarks.study_fits import RowFile, Study, add_row_options, interval, network_of, shard_of
 from nasdip_engine.numerics import use_one_thread
-from nasdip_engine.restoration.fit import CHECK_EVERY, Step
+from nasdip_engine.restoration.fit import CHECK_EVERY
 
 _SIDE, _ITERATIONS = 256, 1700
 _LIMITS = (150, 300, 400, 700, 850, 1200, _ITERATIONS)
@@ -44,16 +44,8 @@ def row(picture: str, damage: str, arm: str) -> dict[str, Any]:
     study = Study(picture, damage, _SIDE)
     jitter, asked = _ARMS[arm]
     genome, channels = network_of("starter", picture), asked or study.settings.input_channels
-    held_out: list[float] = []
-    averaged: list[float] = []
-
-    def look(step: Step) -> None:
-        if step.held_out_psnr is not None:
-            held_out.append(round(step.held_out_psnr, 4))
-            averaged.append(round(study.true(step.average()), 3))
-
     plan = study.plan(_ITERATIONS, jitter=jitter)
-    study.fitted(study.network(genome, channels), study.input(channels), plan, look)
+    held_out, averaged = study.watched(study.network(genome, channels), study.input(channels), plan)
     return {"task": study.problem.task.kind.value, "held_out": held_out, "averaged": averaged}
 
 

@@ -31,16 +31,8 @@ def row(picture: str, damage: str) -> dict[str, Any]:
     """Both fits of one picture; curves every 25 iterations."""
     study = Study(picture, damage, _SIDE)
     genome, channels = network_of("starter", picture), study.settings.input_channels
-    held_out: list[float] = []
-    averaged: list[float] = []
-
-    def look(step: Step) -> None:
-        if step.held_out_psnr is not None:
-            held_out.append(round(step.held_out_psnr, 4))
-            averaged.append(round(study.true(step.average()), 3))
-
     z = study.input(channels)
-    study.fitted(study.network(genome, channels), z, study.plan(_ITERATIONS), look)
+    held_out, averaged = study.watched(study.network(genome, channels), z, study.plan(_ITERATIONS))
     stops = {limit: stop(held_out, limit)[0] for limit in _LIMITS}
     lengths = {limit: round(best / (1 - study.held_share)) for limit, best in stops.items()}
     whole: dict[int, float] = {}

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.fitness_study import KEY, ROWS
-from benchmarks.study_fits import RowFile, interval
+from benchmarks.study_fits import RowFile, interval, write_page
 from benchmarks.study_pictures import DAMAGES
 from nasdip_engine.evolution.racing import LOOK_EVERY, Field, Race, rank_correlation
 
@@ -58,8 +58,8 @@ def _true(row: Row, iterations: int) -> float:
     return found
 
 
-def raced(field: Sequence[Row], whole: int, first: float, share: float) -> tuple[Row, float]:
-    """The winner of a race of these networks, and its iterations as a share of all whole fits."""
+def raced(field: Sequence[Row], whole: int, first: float, share: float) -> tuple[Row, int]:
+    """The winner of a race of these networks, and the iterations that it took, all rungs together."""
     race = Race.of(first, share, 1, whole)
     rung, spent = race.next_rung(len(field)), 0
     while True:
@@ -67,7 +67,7 @@ def raced(field: Sequence[Row], whole: int, first: float, share: float) -> tuple
         spent += len(field) * length
         fitness = [_held_out(row, length) for row in field]
         if rung == race.last:
-            return field[fitness.index(max(fitness))], float(spent)
+            return field[fitness.index(max(fitness))], spent
         field = [field[place] for place in race.promoted(fitness)]
         rung = race.next_rung(len(field), rung)
 
@@ -144,9 +144,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("docs/results/rungs-replayed.md"))
     arguments = parser.parse_args()
     text = table(RowFile(arguments.rows, KEY).rows())
-    print(text)
-    heading = "# Racing, replayed\n\n    python -m benchmarks.rungs_replayed\n\n"
-    arguments.out.write_text(heading + text + "\n", encoding="utf-8")
+    write_page(arguments.out, "Racing, replayed", "python -m benchmarks.rungs_replayed", text)
 
 
 if __name__ == "__main__":

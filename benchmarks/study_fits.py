@@ -42,6 +42,7 @@ __all__ = [
     "interval",
     "network_of",
     "shard_of",
+    "write_page",
 ]
 
 NETWORKS = ("starter", "random")
@@ -106,6 +107,19 @@ class Study:
         jitter_rng = generator(self.seed, "jitter", *z.shape[1:])
         return fit(network, z, self.degradation, held_out, plan, jitter_rng=jitter_rng, report=report)
 
+    def watched(self, network: nn.Module, z: Tensor, plan: FitSettings) -> tuple[list[float], list[float]]:
+        """A fit with the held-out observations kept out: held-out and true PSNR of the averaged output at every look."""
+        held_out: list[float] = []
+        averaged: list[float] = []
+
+        def look(step: Step) -> None:
+            if step.held_out_psnr is not None:
+                held_out.append(round(step.held_out_psnr, 4))
+                averaged.append(round(self.true(step.average()), 3))
+
+        self.fitted(network, z, plan, look)
+        return held_out, averaged
+
     def true(self, output: NDArray[np.float32]) -> float:
         """PSNR in dB of an output, float32 (H, W, 3), against the clean picture: in the hole, or of all of it."""
         return psnr(self.degradation.compose(output), self.problem.clean, self.problem.among)
@@ -161,9 +175,13 @@ class RowFile:
             return
         lost = len(self.rows()) - len(rows)
         text = (f"Left out because a fit diverged: {lost}.\n\n" if lost else "") + table(rows)
-        print(text)
-        heading = f"# {title}\n\n    nice python -m benchmarks.{script}\n\n"
-        self.path.with_suffix(".md").write_text(heading + text + "\n")
+        write_page(self.path.with_suffix(".md"), title, f"nice python -m benchmarks.{script}", text)
+
+
+def write_page(path: Path, title: str, command: str, text: str) -> None:
+    """Print a table and write it below its title and the command that made it."""
+    print(text)
+    path.write_text(f"# {title}\n\n    {command}\n\n{text}\n", encoding="utf-8")
 
 
 def add_row_options(parser: argparse.ArgumentParser, results: str) -> None:

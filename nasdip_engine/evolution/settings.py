@@ -94,15 +94,14 @@ class SearchSettings:
     where fitness scores without them: fitness is "held-out" (PSNR on the observations held out) or the paper's
     "lpips-observed" (eq. 6: LPIPS against the observation itself).  average_decay is of the averaged output, 0 for
     the last output alone; jitter the standard deviation of the noise added to z in each iteration, final_jitter that of
-    final fits, None for the same as in search fits.  tile is
-    the most pixels a side of a picture that is fitted whole; larger ones are fitted in tiles of that size by the
-    best tile_finalists networks.  first_rung is the part of the iterations for which every new network of a
-    generation is trained, the best promoted_share of them three times as long, and so on up to the whole fit; 1 trains
-    all whole (`evolution.racing`), as does a search fit too short for a rung.  refit: whether a final fit is done again
-    with the held-out observations too, for as long as they said (decision 21); None is what runs have that are older
-    than the setting (`refits`).  The paper's value of each, and where it is printed, stand in `evolution.paper`.
-    precision, threads and device_class say what an evaluation computes with; `devices.refusal` says where a machine
-    can't.
+    final fits, None for the same as in search fits.  tile is the most pixels a side of a picture that is fitted
+    whole; larger ones are fitted in tiles of that size by the best tile_finalists networks.  first_rung is the part
+    of the iterations for which every new network of a generation is trained, the best promoted_share of them three
+    times as long, and so on up to the whole fit; 1 trains all whole (`evolution.racing`), as does a search fit too
+    short for a rung.  refit: whether a final fit is done again with the held-out observations too, for as long as
+    they said (decision 21); None is what runs have that are older than the setting (`refits`).  The paper's value of
+    each, and where it is printed, stand in `evolution.paper`.  precision, threads and device_class say what an
+    evaluation computes with; `devices.refusal` says where a machine can't.
     """
 
     preset: str
@@ -315,10 +314,9 @@ def settings_for(preset: str, task: Task, overrides: Mapping[str, Any] | None = 
     The learning rate depends on the task but in "paper", which prints one; impulses want the absolute loss.  The
     task's kernel is the settings' kernel; another one in overrides is refused.  iterations given without
     final_iterations keeps the preset's ratio of the two.  refit is decided here and nowhere else: unless given, all
-    but a hole in an exact picture is fitted again.  Long final fits have a jitter unless one is given or
-    the noise is one that it was not measured for.  The cost cap
-    follows the units, the crop and the input channels unless given or the preset has one.  Raises SettingsError naming
-    the field.
+    but a hole in an exact picture is fitted again.  Long final fits have a jitter unless one is given or the noise is
+    one that it was not measured for.  The cost cap follows the units, the crop and the input channels unless given or
+    the preset has one.  Raises SettingsError naming the field.
     """
     _check_choice("preset", preset)
     given = dict(overrides or {})

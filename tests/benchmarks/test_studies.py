@@ -43,9 +43,8 @@ def test_the_cost_of_reaching_is_that_from_which_a_search_keeps_it() -> None:
     assert "never" in table([_search("ours", (2, 20.0)), _search("paper", (40, 21.0))])
     lucky = _search("ours", (2, 22.0), (4, 20.0), (6, 21.0))
     assert reached(lucky["steps"], 21.0, "multiply_adds") == 6 * 10**12
-    early = _search(
-        "paper", (40, 21.0), (80, 21.5), (120, 21.5)
-    )  # charged for two generations, not for three
+    # Charged for two generations, not for three.
+    early = _search("paper", (40, 21.0), (80, 21.5), (120, 21.5))
     assert "| 1/20.0, 1/20.0 |" in table([_search("ours", (2, 20.0), (4, 21.5)), early])
 
 
@@ -70,10 +69,8 @@ def test_a_replayed_race_ends_where_its_rungs_lead_and_costs_what_they_took() ->
     field = [_trained(number, [20.0 - number] * 11 + [21.0], [30.0 - number] * 12) for number in range(5)]
     field.append(_trained(5, [10.0] * 11 + [25.0], [20.0] * 11 + [33.0]))
     winner, spent = rungs_replayed.raced(field, 300, 0.075, 0.33)
-    assert (winner["genome"], spent) == (
-        0,
-        6 * 25 + 2 * 75 + 1 * 300,
-    )  # a rung of one network decides nothing
+    # A rung of one network decides nothing.
+    assert (winner["genome"], spent) == (0, 6 * 25 + 2 * 75 + 1 * 300)
     told = rungs_replayed.table(field)
     assert "| 300 iterations, rungs from 0.075, a third | -3.00 (0 of 1) [0.33] |" in told
     assert rungs_replayed.table(field[:3]) == "No picture has networks enough yet."

@@ -160,14 +160,13 @@ def test_of_several_arms_the_held_out_error_chooses_on_either_side_and_diverged_
         made("narrow", None, reason="the loss was nan"), made("found", 26.0, seed=1), made("classical", 27.0, seed=1),
     ]  # fmt: skip
     whole = "classical, each at its own settings"
-    assert [one.seed for one in comparisons(rows, whole)] == [
-        0
-    ]  # seed 1 is half done: it would compare two with one
+    # Seed 1 is half done: it would compare two with one.
+    assert [one.seed for one in comparisons(rows, whole)] == [0]
     rows += [
         made("found published", 20.0, seed=1, held_out_psnr=1.0),
         made("classical published", 20.0, seed=1, held_out_psnr=1.0),
     ]
-    chosen = comparisons(rows, "classical, each at its own settings")
+    chosen = comparisons(rows, whole)
     assert [(one.seed, one.arm, one.gain) for one in chosen] == [
         (0, "classical published", 1.0), (1, "classical", -1.0)
     ]  # fmt: skip
