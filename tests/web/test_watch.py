@@ -100,7 +100,7 @@ def test_it_says_what_else_followed() -> None:
     assert stop_words(LEARNING | {"curve": []}).startswith("Nothing was held out")
     assert refit_words(LEARNING) == []
     assert refit_words(LEARNING | {"refit_iterations": 52}) == [
-        "Then it was fitted again on everything, for 52 iterations; the result is from that second fit."
+        "Then it was fitted again on everything, for 52 iterations; the result is made of second fits alone."
     ]
     assert "taken" in stop_words(LEARNING)
     assert "taken" not in stop_words(LEARNING | {"refit_iterations": 52})

@@ -89,7 +89,7 @@ export function sentences(learning) {
   if (curve.length === 0) words.push(`Nothing was held out; the output after iteration ${best} was taken.`);
   else if (best === iterations) words.push(`It learnt to the last iteration: held-out pixels were predicted best after iteration ${best}.`);
   else words.push(`Stopped at iteration ${iterations}: held-out pixels were predicted best after iteration ${best}.`);
-  if (again) words.push(`Then it was fitted again on everything, for ${again} iterations; the result is from that second fit.`);
+  if (again) words.push(`Then it was fitted again on everything, for ${again} iterations; the result is made of second fits alone.`);
   return words;
 }
 

@@ -78,7 +78,7 @@ def refit_words(learning: dict[str, Any]) -> list[str]:
     if not again:
         return []
     return [
-        f"Then it was fitted again on everything, for {again} iterations; the result is from that second fit."
+        f"Then it was fitted again on everything, for {again} iterations; the result is made of second fits alone."
     ]
 
 
