@@ -1,14 +1,15 @@
 """Which settings are best for the presets' final fits, at their size and by their length?
 
-    nice python -m benchmarks.final_fits [--shard 0/2] [--minutes M] [--arms default "jitter 0.01"] [--results FILE.jsonl]
+    nice python -m benchmarks.final_fits [--shard 0/2] [--minutes M] [--arms default "jitter 0.01"]
+        [--damages 4x] [--results FILE.jsonl]
 
 What `fit_settings` found best at 96 px, where a fit is over after two hundred iterations, at 256 px, where it is not: the task's
-default settings, noise of 0.01 and of 1/30 (classical deep image prior's) on the input, and 8 input channels instead of 32, with
-the first starter. One fit of 1700 iterations (the most that `thorough` allows before a refit) with the held-out observations
-kept out; from its two curves follows what each shorter limit would have given: the averaged output at the least held-out error up
-to there. PSNR against the clean picture, in the hole where there is one. The held-out error stands beside it, since a user could
-tell by it. Arms have equal iterations; the last column has their processor time against the default's. Three to four minutes of
-one core a row.
+default settings, noise of 0.01 and of 1/30 (classical deep image prior's) on the input, 8 input channels instead of 32, and noise
+of 0.01 with the absolute error, all with the first starter. One fit of 1700 iterations (the most that `thorough` allows before a
+refit) with the held-out observations kept out; from its two curves follows what each shorter limit would have given: the averaged
+output at the least held-out error up to there. PSNR against the clean picture, in the hole where there is one. The held-out error
+stands beside it, since a user could tell by it. Arms have equal iterations; the last column has their processor time against the
+default's. Three to four minutes of one core a row.
 """
 
 from __future__ import annotations
@@ -28,11 +29,12 @@ _LIMITS = (150, 300, 400, 700, 850, 1200, _ITERATIONS)
 _PICTURES = ("astronaut", "gravel", "coffee", "chelsea")
 _DAMAGES = ("4x", "sigma 25", "strokes", "scattered 50 %", "large hole")
 _DEFAULT = "default"
-_ARMS: Mapping[str, tuple[float, int | None]] = {  # jitter, input channels
-    _DEFAULT: (0.0, None),
-    "jitter 0.01": (0.01, None),
-    "8 channels": (0.0, 8),
-    "jitter 1/30": (1 / 30, None),
+_ARMS: Mapping[str, Mapping[str, Any]] = {
+    _DEFAULT: {"jitter": 0.0},
+    "jitter 0.01": {"jitter": 0.01},
+    "8 channels": {"jitter": 0.0, "channels": 8},
+    "jitter 1/30": {"jitter": 1 / 30},
+    "jitter 0.01, absolute error": {"jitter": 0.01, "loss": "absolute"},
 }
 _KEY = ("picture", "damage", "arm")
 
@@ -42,9 +44,9 @@ Row = Mapping[str, Any]
 def row(picture: str, damage: str, arm: str) -> dict[str, Any]:
     """One fit; curves every 25 iterations."""
     study = Study(picture, damage, _SIDE)
-    jitter, asked = _ARMS[arm]
-    genome, channels = network_of("starter", picture), asked or study.settings.input_channels
-    plan = study.plan(_ITERATIONS, jitter=jitter)
+    changes = dict(_ARMS[arm])
+    channels = changes.pop("channels", study.settings.input_channels)
+    genome, plan = network_of("starter", picture), study.plan(_ITERATIONS, **changes)
     held_out, averaged = study.watched(study.network(genome, channels), study.input(channels), plan)
     return {"task": study.problem.task.kind.value, "held_out": held_out, "averaged": averaged}
 
@@ -116,11 +118,15 @@ def _lengths(by_key: Mapping[tuple[str, ...], Row], damages: Sequence[str]) -> l
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--arms", nargs="+", choices=_ARMS, default=list(_ARMS))
+    parser.add_argument("--damages", nargs="+", choices=_DAMAGES, default=list(_DAMAGES))
     add_row_options(parser, "docs/results/final-fits.jsonl")
     arguments = parser.parse_args()
     use_one_thread()
     wanted = [
-        (picture, damage, arm) for picture in _PICTURES for damage in _DAMAGES for arm in arguments.arms
+        (picture, damage, arm)
+        for picture in _PICTURES
+        for damage in arguments.damages
+        for arm in arguments.arms
     ]
     file = RowFile(arguments.results, _KEY)
     file.fill(shard_of(arguments, wanted), row, arguments.minutes)
