@@ -1,6 +1,6 @@
 """What tells a good network without the clean picture? One training for every score that could.
 
-    nice python -m benchmarks.fitness_study [--genomes 30] [--shard 0/2] [--minutes M] [--results ROWS.jsonl]
+    nice python -m benchmarks.fitness_study [--genomes 30] [--damages 4x] [--shard 0/2] [--minutes M] [--results ROWS.jsonl]
     python -m benchmarks.fitness_tables
 
 Six photographs x nine degradations x random genomes under the preview's cost cap, 96 px (4x: 128 px, so that LPIPS can be
@@ -319,6 +319,7 @@ def _rounded(value: Any) -> Any:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--genomes", type=int, default=30)
+    parser.add_argument("--damages", nargs="+", choices=_DAMAGES, default=list(_DAMAGES))
     parser.add_argument("--keep", type=Path, help="folder for the averaged outputs")
     add_row_options(parser, str(ROWS))
     arguments = parser.parse_args()
@@ -329,7 +330,8 @@ def main() -> None:
         found: dict[str, Any] = _rounded(row(picture, damage, arm, number, genomes[number], arguments.keep))
         return found
 
-    wanted = [(*cell, number) for number in range(arguments.genomes) for cell in cells()]
+    asked = [cell for cell in cells() if cell[1] in arguments.damages]
+    wanted = [(*cell, number) for number in range(arguments.genomes) for cell in asked]
     RowFile(arguments.results, KEY).fill(shard_of(arguments, wanted), computed, arguments.minutes)
 
 

@@ -197,7 +197,7 @@ class ComposePage {
         const place = document.querySelector(`[data-cost="${preset.name}"]`);
         if (place) place.textContent = preset.estimate;
         const about = document.querySelector(`[data-good-for="${preset.name}"]`);
-        if (about) about.textContent = `${preset.good_for} ${preset.evaluations} networks tried.`;
+        if (about) about.textContent = `${preset.good_for} ${preset.evaluations} networks tried. ${preset.worth}`.trim();
       }
       this.showLayout(told.notes ?? []);
     } catch (error) {

@@ -157,7 +157,7 @@ def test_limits_are_told_against_the_longest_without_a_refit() -> None:
 
 def test_a_limit_is_told_by_what_the_stop_rule_takes_within_it() -> None:
     def one(arm: str, averaged: list[float], seconds: float) -> dict[str, Any]:
-        key = {"picture": "coffee", "damage": "strokes", "arm": arm, "seconds": seconds}
+        key = {"picture": "coffee", "damage": "strokes", "network": "found 2", "arm": arm, "seconds": seconds}
         held_out = [value + 1 for value in averaged]
         return key | {"held_out": held_out, "averaged": averaged}
 
@@ -166,6 +166,6 @@ def test_a_limit_is_told_by_what_the_stop_rule_takes_within_it() -> None:
     assert final_fits.within(rows[1], 400) == (23.75, 24.75)
     assert final_fits.within(rows[0], 1700) == (25.0, 26.0)
     told = final_fits.table(rows)
-    assert "| 8 channels | 400 | -1.25 (0 of 1) [-1.25] | 1.10x |" in told
-    assert "| 8 channels | 1700 | +11.75 (1 of 1) [+11.75] | 1.10x |" in told
-    assert "| default | 1700 | +0.00 (0 of 1) |" in told
+    assert "| found, 8 channels | 400 | -1.25 (0 of 1) [-1.25] | 1.10x |" in told
+    assert "| found, 8 channels | 1700 | +11.75 (1 of 1) [+11.75] | 1.10x |" in told
+    assert "| found, default | 1700 | +0.00 (0 of 1) |" in told

@@ -2,11 +2,33 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 
 from benchmarks import content_specific, rungs_replayed
 from benchmarks.content_specific import agreement
 from benchmarks.search_cost import reached, table
+from nasdip_engine.evolution.presets import WORTH
+from nasdip_engine.task import TaskKind
+
+_RESULTS = Path(__file__).parents[2] / "docs" / "results"
+_CASES = {"astronaut": TaskKind.DENOISE, "chelsea": TaskKind.INPAINT, "coffee": TaskKind.UPSCALE}
+
+
+@pytest.mark.parametrize("preset", WORTH)
+def test_what_a_preset_is_said_to_be_worth_was_measured(preset: str) -> None:
+    rows = [line for line in (_RESULTS / f"{preset}.md").read_text().splitlines() if "**" in line]
+    measured = {
+        _CASES[row.split()[1].rstrip(",")]: {
+            f"{float(psnr):.1f}" for psnr in re.findall(r"(\d+\.\d+) / ", row)
+        }
+        for row in rows
+    }
+    for task, said in WORTH[preset].items():
+        figures = set(re.findall(r"\d+\.\d", said))
+        assert figures and figures <= measured[TaskKind(task)], f"{task}: {said}"
 
 
 def test_pictures_that_agree_lose_nothing_and_those_that_do_not_lose_the_spread() -> None:

@@ -159,13 +159,18 @@ def test_a_dropped_and_a_pasted_picture_are_taken_in(page: Page, site: RunningSi
         expect(page.get_by_text("48 x 40 px")).to_be_visible()
 
 
-@pytest.mark.parametrize("task", ["denoise", "inpaint", "upscale"])
-def test_one_click_opens_a_sample(page: Page, site: RunningSite, task: str, complaints: list[str]) -> None:
+@pytest.mark.parametrize(
+    ("task", "rival"), [("denoise", "BM3D"), ("inpaint", "biharmonic"), ("upscale", "Lanczos")]
+)
+def test_one_click_opens_a_sample(
+    page: Page, site: RunningSite, task: str, rival: str, complaints: list[str]
+) -> None:
     sign_up(page, site)
     page.get_by_test_id(f"sample-{task}").click()
     page.locator("[data-stage][data-ready]").wait_for()
     expect(page.get_by_test_id(f"task-{task}")).to_be_checked()
     expect(page.get_by_test_id("start")).to_be_enabled()
+    expect(page.locator('[data-good-for="preview"]')).to_contain_text(rival)
     if task == "inpaint":
         expect(page.get_by_test_id("share")).to_contain_text("will be filled")
     if task == "upscale":

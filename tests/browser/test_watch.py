@@ -197,7 +197,9 @@ def test_what_is_said_of_it(modules: Page) -> None:
         "iteration 75, 17.00 dB",
     ]
     stopped = "Stopped at iteration 75: held-out pixels were predicted best after iteration 50."
-    again = "Then it was fitted again on everything, for 52 iterations; the result is made of second fits alone."
+    again = (
+        "Then it was fitted again on everything, for 52 iterations; the result is made of second fits alone."
+    )
     assert told[:3] == [[], [stopped, again], ["Shown is tile 1 of 6.", stopped, again]]
     assert told[3][0].startswith("It learnt to the last iteration") and "taken" not in told[3][0]
     assert told[4][0].startswith("Nothing was held out")

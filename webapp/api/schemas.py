@@ -192,6 +192,7 @@ class PresetOut(Schema):
 
     name: str
     good_for: str
+    worth: str = Field(description="what it gave on a test photograph of the task; empty where not measured")
     device_class: str = Field(
         description="what the estimate is for; a job that wants it names it in its settings"
     )
