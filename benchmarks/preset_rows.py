@@ -88,7 +88,8 @@ def main() -> None:
     lines = [
         f"# Preset {arguments.preset} beside simple rivals",
         "",
-        f"    python -m benchmarks.preset_rows --preset {arguments.preset} --seed {arguments.seed}",
+        f"    python -m benchmarks.preset_rows --preset {arguments.preset} --seed {arguments.seed}"
+        + (f" --only {arguments.only}" if arguments.only else ""),
         "",
         f"Preset {arguments.preset}, seed {arguments.seed}; {platform.machine()}, {platform.system()}.",
         "",
