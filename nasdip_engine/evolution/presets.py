@@ -61,14 +61,14 @@ WORTH: Mapping[str, Mapping[str, str]] = MappingProxyType(
     {
         "preview": MappingProxyType(
             {
-                "denoise": "A test photograph, sigma 25: 27.4 dB; best Gaussian blur 25.6, non-local means 27.8, BM3D 29.7.",
-                "inpaint": "A test photograph with thin strokes: 39.1 dB; nearest pixel 36.7, biharmonic filling 39.3.",
-                "upscale": "A test photograph, 4x: 26.1 dB; bicubic 25.3, Lanczos 25.5.",
+                "denoise": "On a test photograph, sigma 25: 27.4 dB; best Gaussian blur 25.6, non-local means 27.8, BM3D 29.7.",
+                "inpaint": "On a test photograph with thin strokes: 39.1 dB; nearest pixel 36.7, biharmonic filling 39.3.",
+                "upscale": "On a test photograph, 4x: 26.1 dB; bicubic 25.3, Lanczos 25.5.",
             }
         ),
         "balanced": MappingProxyType(
             {
-                "denoise": "A test photograph, sigma 25: 27.5 dB; best Gaussian blur 25.6, non-local means 27.8, BM3D 29.7.",
+                "denoise": "On a test photograph, sigma 25: 27.5 dB; best Gaussian blur 25.6, non-local means 27.8, BM3D 29.7.",
             }
         ),
     }
