@@ -17,7 +17,7 @@ from typing import Any, NoReturn
 
 from nasdip_engine import store_commands
 from nasdip_engine.errors import InvalidInput, NasDipError
-from nasdip_engine.evolution.presets import WORTH
+from nasdip_engine.evolution.presets import MEASURED, worth
 from nasdip_engine.evolution.settings import GPU_PRESETS, PRESETS, describe, settings_for, task_for
 from nasdip_engine.genome.genome import MAX_UNITS, REPRESENTATIONS, Genome
 from nasdip_engine.task import NOISES, Task, TaskKind
@@ -153,10 +153,10 @@ def _presets() -> str:
             f"{preset}: {cost['evaluations']} networks, {cost['iterations_x_pixels'] / 1e6:,.0f} M iterations x pixels"
             + where
         )
-    worth = " ".join(f"{preset}: {by_task[TaskKind.DENOISE]}" for preset, by_task in WORTH.items())
+    gave = " ".join(f"{preset}: {worth(preset, TaskKind.DENOISE)}" for preset in MEASURED)
     return (
-        f"how long to search a 256 px picture: {'; '.join(told)}; preview takes about 3 minutes on two cores (default). "
-        f"What it gave with noise: {worth}"
+        f"how long to search a 256 px picture: {'; '.join(told)}; preview takes 3 to 4 minutes on two cores (default). "
+        f"What they gave with noise: {gave}"
     )
 
 

@@ -1,4 +1,4 @@
-"""Presets: sets of numbers with a cost known beforehand.  Data alone; `settings.settings_for` makes settings of them."""
+"""Presets: sets of numbers with a cost known beforehand, of which `settings.settings_for` makes settings; what they gave."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from nasdip_engine.evolution.paper import PAPER
 
-__all__ = ["FINAL_JITTER", "GPU_PRESETS", "JITTER_FROM", "PRESETS", "REFITTED", "WORTH"]
+__all__ = ["FINAL_JITTER", "GPU_PRESETS", "JITTER_FROM", "MEASURED", "PRESETS", "REFITTED", "worth"]
 
 # Iterations, widths and shares were tuned by benchmarks (docs/benchmarks.md).  Fields that are not named have the
 # defaults of SearchSettings; cost caps and learning rates follow the task and the crop (settings_for).
@@ -57,20 +57,23 @@ JITTER_FROM: Mapping[str, int] = MappingProxyType({"denoise": 600, "inpaint": 70
 """From so many `final_iterations` on noise of FINAL_JITTER on the input pays (decision 20, docs/results/final-fits.md)."""
 GPU_PRESETS = frozenset({"paper"})
 """Presets that nobody should start without a GPU: weeks of a processor's cores."""
-WORTH: Mapping[str, Mapping[str, str]] = MappingProxyType(
+_MEASURED_ON: Mapping[str, str] = MappingProxyType(
     {
-        "preview": MappingProxyType(
-            {
-                "denoise": "On a test photograph, sigma 25: 27.4 dB; best Gaussian blur 25.6, non-local means 27.8, BM3D 29.7.",
-                "inpaint": "On a test photograph with thin strokes: 39.1 dB; nearest pixel 36.7, biharmonic filling 39.3.",
-                "upscale": "On a test photograph, 4x: 26.1 dB; bicubic 25.3, Lanczos 25.5.",
-            }
-        ),
-        "balanced": MappingProxyType(
-            {
-                "denoise": "On a test photograph, sigma 25: 27.5 dB; best Gaussian blur 25.6, non-local means 27.8, BM3D 29.7.",
-            }
-        ),
+        "denoise": "sigma 25: {} dB; best Gaussian blur 25.6, non-local means 27.8, BM3D 29.7",
+        "inpaint": "thin strokes: {} dB; nearest pixel 36.7, biharmonic filling 39.3",
+        "upscale": "4x: {} dB; bicubic 25.3, Lanczos 25.5",
     }
 )
-"""What a preset gave for a task beside methods that take a second: PSNR at 256 px, of docs/results/<preset>.md."""
+MEASURED: Mapping[str, Mapping[str, float]] = MappingProxyType(
+    {
+        "preview": MappingProxyType({"denoise": 27.4, "inpaint": 39.1, "upscale": 26.1}),
+        "balanced": MappingProxyType({"denoise": 27.5}),
+    }
+)
+"""PSNR in dB of a test photograph of 256 px by preset and task, as docs/results/<preset>.md has it."""
+
+
+def worth(preset: str, task: str) -> str:
+    """What a preset gave for a task, beside methods that take a second; empty where it was not measured."""
+    gave = MEASURED.get(preset, {}).get(task)
+    return "" if gave is None else f"On a test photograph, {_MEASURED_ON[task].format(gave)}."

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import pytest
 from django.contrib.auth.models import User
-from django.utils import timezone
 
 from tests.web.cast import Api, decoded, encoded, photograph
 from tests.web.drive import SMALL, finish, queue
@@ -18,7 +17,7 @@ from tests.web.requests import order, refused
 from webapp.pictures.intake import save_strokes, store_picture
 from webapp.pictures.models import Picture
 from webapp.restorations import events
-from webapp.restorations.models import Job, Worker
+from webapp.restorations.models import Job
 from webapp.restorations.plan import Plan
 
 pytestmark = pytest.mark.django_db
@@ -365,22 +364,7 @@ def test_a_picture_in_use_stays(alice: User, api: Callable[[User], Api], job: Jo
     assert way("GET", f"pictures/{job.picture_id}/image.png").status_code == 200
 
 
-# --- samples and presets ---
-
-
-def test_presets_tell_their_cost(alice: User, api: Callable[[User], Api], picture: Picture) -> None:
-    way = api(alice)
-    told = way("GET", f"presets?picture={picture.pk}&task=upscale&factor=2").json()["presets"]
-    assert [preset["name"] for preset in told] == ["preview", "balanced", "thorough"]
-    assert [preset["minutes"] for preset in told] == [None, None, None]
-    costs = [preset["iterations"] for preset in told]
-    assert costs == sorted(costs) and all(preset["good_for"] and preset["evaluations"] for preset in told)
-    now = timezone.now()
-    Worker.objects.create(name="w", heartbeat_at=now, started_at=now, slots=2)
-    told = way("GET", f"presets?picture={picture.pk}&task=denoise").json()["presets"]
-    assert all(preset["minutes"] > 0 and preset["estimate"].startswith("about") for preset in told)
-    refused(way("GET", f"presets?picture={uuid.uuid4()}"), 404)
-    refused(way("GET", "presets?task=sharpen"), 422, "task")
+# --- samples ---
 
 
 @pytest.mark.parametrize(("name", "factor"), [("denoise", 1), ("inpaint", 1), ("upscale", 4)])

@@ -10,7 +10,6 @@ from django.contrib.auth.models import User
 from django.db import connection
 from django.utils import timezone
 
-from nasdip_engine.evolution.presets import WORTH
 from nasdip_engine.framing import Window, final_windows
 from tests.web.cast import Api, encoded, photograph
 from tests.web.drive import SMALL
@@ -57,18 +56,6 @@ def test_the_painted_holes_say_in_how_many_windows_they_are_filled(
     save_strokes(large, [{"tool": "brush", "size": 300, "points": [[500, 350], [1400, 350]]}])
     told = way("GET", f"presets?picture={large.pk}&task=inpaint").json()
     assert "fitted at 28 % of their size" in told["notes"][0]
-
-
-@pytest.mark.parametrize(
-    ("task", "rival"), [("denoise", "BM3D"), ("inpaint", "biharmonic"), ("upscale", "Lanczos")]
-)
-def test_presets_say_what_they_were_worth_for_the_task(
-    alice: User, api: Callable[[User], Api], task: str, rival: str
-) -> None:
-    told = api(alice)("GET", f"presets?task={task}").json()["presets"]
-    worth = {preset["name"]: preset["worth"] for preset in told}
-    assert worth == {name: WORTH.get(name, {}).get(task, "") for name in worth}
-    assert rival in worth["preview"]
 
 
 @pytest.mark.parametrize("painted", [False, True])

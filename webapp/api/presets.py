@@ -10,7 +10,7 @@ from django.utils.text import capfirst
 from ninja import Query, Router
 
 from nasdip_engine.errors import MaskError, PictureError
-from nasdip_engine.evolution.presets import WORTH
+from nasdip_engine.evolution.presets import worth
 from nasdip_engine.evolution.settings import (
     GPU_PRESETS,
     PRESETS,
@@ -112,7 +112,7 @@ def _preset(name: str, task: Task, windows: tuple[Window, ...]) -> dict[str, Any
     return {
         "name": name,
         "good_for": GOOD_FOR[name],
-        "worth": WORTH.get(name, {}).get(task.kind, ""),
+        "worth": worth(name, task.kind),
         "device_class": settings.device_class,
         "evaluations": cost["evaluations"],
         "iterations": cost["iterations"],

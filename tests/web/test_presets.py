@@ -1,0 +1,45 @@
+"""What pages and the API say of presets before the start: what they cost, and what they were worth."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+
+import pytest
+from django.contrib.auth.models import User
+from django.utils import timezone
+
+from nasdip_engine.evolution.presets import worth
+from tests.web.cast import Api
+from tests.web.requests import refused
+from webapp.pictures.models import Picture
+from webapp.restorations.models import Worker
+
+pytestmark = pytest.mark.django_db
+
+
+def test_presets_tell_their_cost(alice: User, api: Callable[[User], Api], picture: Picture) -> None:
+    way = api(alice)
+    told = way("GET", f"presets?picture={picture.pk}&task=upscale&factor=2").json()["presets"]
+    assert [preset["name"] for preset in told] == ["preview", "balanced", "thorough"]
+    assert [preset["minutes"] for preset in told] == [None, None, None]
+    costs = [preset["iterations"] for preset in told]
+    assert costs == sorted(costs) and all(preset["good_for"] and preset["evaluations"] for preset in told)
+    now = timezone.now()
+    Worker.objects.create(name="w", heartbeat_at=now, started_at=now, slots=2)
+    told = way("GET", f"presets?picture={picture.pk}&task=denoise").json()["presets"]
+    assert all(preset["minutes"] > 0 and preset["estimate"].startswith("about") for preset in told)
+    refused(way("GET", f"presets?picture={uuid.uuid4()}"), 404)
+    refused(way("GET", "presets?task=sharpen"), 422, "task")
+
+
+@pytest.mark.parametrize(
+    ("task", "rival"), [("denoise", "BM3D"), ("inpaint", "biharmonic"), ("upscale", "Lanczos")]
+)
+def test_presets_say_what_they_were_worth_for_the_task(
+    alice: User, api: Callable[[User], Api], task: str, rival: str
+) -> None:
+    presets = api(alice)("GET", f"presets?task={task}").json()["presets"]
+    told = {preset["name"]: preset["worth"] for preset in presets}
+    assert told == {name: worth(name, task) for name in ("preview", "balanced", "thorough")}
+    assert rival in told["preview"] and not told["thorough"], "thorough was not measured"
