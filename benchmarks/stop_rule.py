@@ -45,7 +45,6 @@ from benchmarks.study_fits import (
 )
 from nasdip_engine.numerics import use_one_thread
 from nasdip_engine.restoration.fit import CHECK_EVERY, Step
-from nasdip_engine.task import TaskKind
 
 _SIDE, _ITERATIONS, _FIXED = 96, 2500, 2000
 _LIMITS = (400, 700, 1500, _ITERATIONS)
@@ -240,28 +239,26 @@ def table(rows: Sequence[Mapping[str, Any]]) -> str:
         lines.append(f"| {rule} | " + " | ".join(cells) + f" | {cost:.0f} |")
     cells = [_spread([_own_loss(one) for one in group]) for group in groups.values()]
     lines.append("| held-out, against the best of its own fit | " + " | ".join(cells) + " | |")
-    return "\n".join([*lines, "", *_limits(rows)])
+    return "\n".join([*lines, "", *_limits(groups)])
 
 
-def _limits(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+def _limits(groups: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[str]:
     """What the refit is worth at each limit, and what a shorter fit with one is worth against a longer without."""
-    tasks = [kind.value for kind in TaskKind] + ["all"]
     lines = [
         "Gain in dB, mean ± half of its 95 % interval over the pictures, whose rows are averaged, and in how many rows it is",
         "above 0; in brackets iterations with the refit and without.",
         "",
-        "| gain | " + " | ".join(tasks) + " |",
-        "|---" * (len(tasks) + 1) + "|",
+        "| gain | " + " | ".join(groups) + " |",
+        "|---" * (len(groups) + 1) + "|",
     ]
     compared = [(limit, limit) for limit in _LIMITS] + [(400, 700), (700, 1500), (1500, _ITERATIONS)]
     for short, long in compared:
         cells = []
-        for task in tasks:
-            group = [one for one in rows if task in ("all", one["task"])]
+        for group in groups.values():
             gains = [_refit(one, short) - _held_out(one, long) for one in group]
             cost = [one["stops"][str(short)][1] + one["refits"][str(short)][0] for one in group]
             alone = [one["stops"][str(long)][1] for one in group]
-            spent = f" [{statistics.fmean(cost):.0f}, {statistics.fmean(alone):.0f}]" if group else ""
+            spent = f" [{statistics.fmean(cost):.0f}, {statistics.fmean(alone):.0f}]"
             cells.append(interval(gains, [one["picture"] for one in group]) + spent)
         lines.append(
             f"| at most {short} and refit, against at most {long} without | " + " | ".join(cells) + " |"

@@ -8,7 +8,7 @@ from typing import Any
 
 from nasdip_engine.evolution.paper import PAPER
 
-__all__ = ["FINAL_JITTER", "GPU_PRESETS", "JITTER_FROM", "MEASURED", "PRESETS", "REFITTED", "worth"]
+__all__ = ["FINAL_JITTER", "GPU_PRESETS", "JITTER_FROM", "MEASURED", "PRESETS", "worth"]
 
 # Iterations, widths and shares were tuned by benchmarks (docs/benchmarks.md).  Fields that are not named have the
 # defaults of SearchSettings; cost caps and learning rates follow the task and the crop (settings_for).
@@ -30,7 +30,7 @@ PRESETS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
                 "population": 24,
                 "generations": 5,
                 "iterations": 300,
-                "final_iterations": 1500,
+                "final_iterations": 1700,
                 "finalists": 2,
                 "crop": 128,
                 "starter_share": 0.33,
@@ -50,8 +50,6 @@ PRESETS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
         "paper": MappingProxyType({name: printed.value for name, printed in PAPER.items()}),
     }
 )
-REFITTED: Mapping[str, int] = MappingProxyType({"preview": 400, "balanced": 850, "thorough": 1700})
-"""`final_iterations` where the final fit is done again: both together cost about what one costs without (decision 21)."""
 FINAL_JITTER = 0.01
 JITTER_FROM: Mapping[str, int] = MappingProxyType({"denoise": 600, "inpaint": 700, "upscale": 1700})
 """From so many `final_iterations` on noise of FINAL_JITTER on the input pays (decision 20, docs/results/final-fits.md)."""

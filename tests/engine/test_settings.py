@@ -233,10 +233,7 @@ def test_all_but_a_hole_in_an_exact_picture_is_fitted_again(task: Task, refit: b
     for preset in ("preview", "balanced", "thorough"):
         settings = settings_for(preset, task)
         assert (settings.refit, settings.refits(task)) == (refit, refit)
-        without = PRESETS[preset]["final_iterations"]
-        assert (settings.final_iterations < without) is refit
-        both = settings.longest_final_fit(task)
-        assert 0.8 * without < both < 1.3 * without, "about the same cost with a refit as without"
+        assert (settings.longest_final_fit(task) > settings.final_iterations) is refit
     assert settings_for("preview", task, {"refit": None}).refit is refit
     assert settings_for("paper", task_for("paper", task)).longest_final_fit(task) == 2000
     if not task.refits:
@@ -348,9 +345,9 @@ def test_every_error_has_a_default_message_for_people(error: type[NasDipError]) 
 @pytest.mark.parametrize(
     ("task", "least", "in_previews", "in_balanced"),
     [
-        (DENOISE, 600, 0.0, 0.01),
+        (DENOISE, 600, 0.01, 0.01),
         (Task(TaskKind.INPAINT), 700, 0.01, 0.01),
-        (Task(TaskKind.UPSCALE, 4), 1700, 0.0, 0.0),
+        (Task(TaskKind.UPSCALE, 4), 1700, 0.0, 0.01),
     ],
 )
 def test_long_final_fits_have_jitter_and_short_ones_have_that_of_the_search(

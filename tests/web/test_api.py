@@ -102,7 +102,7 @@ def test_a_key_names_its_job_after_an_update_that_brought_settings(
     job = Job.objects.get(pk=first["id"])
     younger = {"fitness", "tile", "tile_finalists", "first_rung", "promoted_share", "refit"}
     kept = {name: value for name, value in job.settings.items() if name not in younger}
-    longer = {"final_iterations": kept["final_iterations"] + 300}  # the preset's, before there was a refit
+    longer = {"final_iterations": kept["final_iterations"] + 300}  # as another release's preset has it
     Job.objects.filter(pk=job.pk).update(settings=kept | longer)
     for newer in ({}, {"tile": 256}):  # which the job has not: whatever it is, no other request
         again = way("POST", "jobs", order(picture, settings=SMALL | newer), **key)
