@@ -14,7 +14,7 @@ from types import MappingProxyType
 from typing import Any
 
 from nasdip_engine.errors import SettingsError
-from nasdip_engine.evolution.presets import FINAL_JITTER, GPU_PRESETS, JITTER_FROM, PRESETS
+from nasdip_engine.evolution.presets import FINAL_JITTER, GPU_PRESETS, JITTER_FROM, PRESETS, REFITTED
 from nasdip_engine.evolution.racing import Race
 from nasdip_engine.evolution.refusals import SMALLEST_OBSERVED, check_kernel, check_together
 from nasdip_engine.genome.genome import MAX_UNITS, REPRESENTATIONS
@@ -332,7 +332,9 @@ def settings_for(preset: str, task: Task, overrides: Mapping[str, Any] | None = 
         values["loss"] = "absolute"  # a squared loss follows the impulses
     # What is known of a picture with a hole is exact and pasted over the result: a refit gains nothing certain.
     values["refit"] = given.get("refit", task.refits or base.get("refit", not task.keeps_known))
-    longer = base["final_iterations"] / base["iterations"]
+    if values["refit"] is True:
+        values["final_iterations"] = REFITTED.get(preset, base["final_iterations"])
+    longer = values["final_iterations"] / base["iterations"]
     values |= given
     if values.get("fitness", "held-out") != "held-out" and "first_rung" not in given:
         values["first_rung"] = 1.0  # a preset that races does not keep another score from being chosen

@@ -345,7 +345,7 @@ def test_every_error_has_a_default_message_for_people(error: type[NasDipError]) 
 @pytest.mark.parametrize(
     ("task", "least", "in_previews", "in_balanced"),
     [
-        (DENOISE, 600, 0.01, 0.01),
+        (DENOISE, 500, 0.01, 0.01),
         (Task(TaskKind.INPAINT), 700, 0.01, 0.01),
         (Task(TaskKind.UPSCALE, 4), 1700, 0.0, 0.01),
     ],
