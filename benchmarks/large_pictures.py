@@ -326,10 +326,7 @@ def _timing_words(row: dict[str, Any]) -> list[str]:
             f"load of the machine meanwhile {row['load']:.1f}."
         ),
         "",
-        (
-            "Extrapolated from it, not measured, as seconds x pixels x iterations, with a refit where there is one "
-            f"(24 megapixels have {len(windows)} tiles):"
-        ),
+        f"Extrapolated, not measured, as seconds x pixels x iterations, refits counted (24 megapixels: {len(windows)} tiles):",
         "",
         "| | 4 megapixels | 24 megapixels |",
         "|---|---|---|",
@@ -337,9 +334,8 @@ def _timing_words(row: dict[str, Any]) -> list[str]:
     for name in PRESETS:
         longest = settings_for(name, task_for(name, DENOISE)).longest_final_fit(DENOISE)
         hours = row["seconds"] * longest / row["iterations"] / 3600
-        told.append(
-            f"| final fit of {name}, at most {longest} iterations | {hours:.1f} h | {hours * larger:.0f} h |"
-        )
+        times = f"{hours:.1f} h | {hours * larger:.0f} h"
+        told.append(f"| final fit of {name}, at most {longest} iterations | {times} |")
     return told
 
 
