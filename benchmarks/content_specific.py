@@ -23,7 +23,7 @@ import numpy as np
 from scipy import stats
 
 from benchmarks.fitness_study import KEY, ROWS
-from benchmarks.study_fits import RowFile, write_page
+from benchmarks.study_fits import RowFile, span, write_page
 from benchmarks.study_pictures import DAMAGES
 
 __all__ = ["agreement"]
@@ -82,7 +82,7 @@ def table(rows: Sequence[Mapping[str, Any]]) -> str:
         twice = _twice(rows, damage)
         counts = [len(scores) for scores in found[damage].values()]
         lines.append(
-            f"| {damage} | {min(counts)} to {max(counts)} | {told['pairs']:.0f} | {told['spearman']:.2f} | "
+            f"| {damage} | {span(counts)} | {told['pairs']:.0f} | {told['spearman']:.2f} | "
             f"{'-' if twice is None else format(twice, '.2f')} | {told['transfer']:.2f} | {told['mean_network']:.2f} |"
         )
     return "\n".join(lines)

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from benchmarks.fitness_study import KEY, ROWS
-from benchmarks.study_fits import RowFile
+from benchmarks.study_fits import RowFile, span
 from benchmarks.study_pictures import DAMAGES, PICTURES
 
 __all__ = ["judged", "scores_of", "table"]
@@ -176,7 +176,7 @@ def table(rows: Sequence[Row]) -> str:
             "",
             f"## {damage}",
             "",
-            f"{min(counted)} to {max(counted)} networks a picture.",
+            f"{span(counted)} networks a picture.",
             "",
             _HEADER,
         ]
@@ -207,6 +207,7 @@ def table(rows: Sequence[Row]) -> str:
 
 def plot(rows: Sequence[Row], path: Path) -> None:
     """Mean Spearman with the true PSNR of every score, by degradation: SVG."""
+    from matplotlib import rc_context
     from matplotlib.figure import Figure
 
     found = _by_picture(rows)
@@ -227,7 +228,8 @@ def plot(rows: Sequence[Row], path: Path) -> None:
             if not np.isnan(value):
                 axes.text(column, place, f"{value:.2f}", ha="center", va="center", fontsize=7)
     figure.colorbar(image, label="Spearman with the true PSNR, mean over the pictures")
-    figure.savefig(path, metadata={"Date": None})
+    with rc_context({"svg.hashsalt": path.name}):  # else its ids are other ones each time
+        figure.savefig(path, metadata={"Date": None})
 
 
 def main() -> None:

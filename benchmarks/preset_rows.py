@@ -3,8 +3,8 @@
     python -m benchmarks.preset_rows [--preset preview] [--seed 0] [--only denoise] [--keep DIR] [--table FILE.md]
 
 Runs the command line exactly as a user would, one picture after the other, and prints one row a picture: PSNR in dB, SSIM
-and LPIPS against the clean picture, seconds of wall time, and cost. The preview takes about ten minutes on two cores, `balanced`
-three quarters of an hour; nothing else should run meanwhile.
+and LPIPS against the clean picture, seconds of wall time, and cost. The preview takes about a quarter of an hour on two cores,
+`balanced` one and a half hours; nothing else should run meanwhile.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.fitness_study import KEY, ROWS
-from benchmarks.study_fits import RowFile, interval, write_page
+from benchmarks.study_fits import RowFile, interval, span, write_page
 from benchmarks.study_pictures import DAMAGES
 from nasdip_engine.evolution.racing import LOOK_EVERY, Field, Race, rank_correlation
 
@@ -102,7 +102,7 @@ def table(rows: Sequence[Row]) -> str:
     head = "| " + " | ".join(fields) + " |"
     bar = "|---" * (len(fields) + 1) + "|"
     lines = [
-        f"{min(counts)} to {max(counts)} networks a field, {len(counts)} fields.",
+        f"{span(counts)} networks a field, {len(counts)} fields.",
         "",
         "Spearman's rank correlation of a rung with the whole fit, by held-out PSNR: mean over the pictures.",
         "",

@@ -16,7 +16,7 @@ follow all of them:
   rule's loss against the best of its own fit stands beside it, since that is what the rule itself can be blamed for.
 
 The first two also under limits of 400, 700 and 1500 iterations, as presets have them: a limit of 400 with a refit costs about
-what 700 costs without. In-painting is judged in the hole, the others everywhere. About 100 s of one core a row.
+what 700 costs without. In-painting is judged in the hole, the others everywhere. One to seven minutes of one core a row.
 """
 
 from __future__ import annotations

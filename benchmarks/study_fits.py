@@ -42,6 +42,7 @@ __all__ = [
     "interval",
     "network_of",
     "shard_of",
+    "span",
     "write_page",
 ]
 
@@ -194,6 +195,12 @@ def shard_of(arguments: argparse.Namespace, wanted: Sequence[tuple[Any, ...]]) -
     """The rows of this shard."""
     number, of = (int(part) for part in arguments.shard.split("/"))
     return list(wanted[number::of])
+
+
+def span(counts: Sequence[int]) -> str:
+    """How many there are in each of some groups: "6", or "5 to 6"."""
+    least, most = min(counts), max(counts)
+    return str(least) if least == most else f"{least} to {most}"
 
 
 def interval(gains: Sequence[float], pictures: Sequence[str] | None = None) -> str:

@@ -51,7 +51,7 @@ PRESETS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     }
 )
 REFITTED: Mapping[str, int] = MappingProxyType({"preview": 500})
-"""`final_iterations` where the final fit is done again, so that a preview stays one (decision 21)."""
+"""`final_iterations` where the final fit is done again, so that a preview takes minutes still (decision 21)."""
 FINAL_JITTER = 0.01
 JITTER_FROM: Mapping[str, int] = MappingProxyType({"denoise": 500, "inpaint": 700, "upscale": 1700})
 """From so many `final_iterations` on noise of FINAL_JITTER on the input pays (decision 20, docs/results/final-fits.md)."""

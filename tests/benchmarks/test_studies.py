@@ -80,7 +80,7 @@ def test_orders_of_two_pictures_stand_beside_those_of_two_trainings() -> None:
     rising, falling = [1.0, 2.0, 3.0, 4.0], [4.0, 3.0, 2.0, 1.0]
     of_one = rows("coffee", "pixels", rising) + rows("coffee", "blocks", rising)
     told = content_specific.table(of_one + rows("rocket", "pixels", falling))
-    assert "| sigma 25 | 4 to 4 | 1 | -1.00 | 1.00 | 3.00 | 1.50 |" in told
+    assert "| sigma 25 | 4 | 1 | -1.00 | 1.00 | 3.00 | 1.50 |" in told
 
 
 def _trained(genome: int, held_out: list[float], true: list[float]) -> dict[str, object]:

@@ -234,6 +234,10 @@ def test_all_but_a_hole_in_an_exact_picture_is_fitted_again(task: Task, refit: b
         settings = settings_for(preset, task)
         assert (settings.refit, settings.refits(task)) == (refit, refit)
         assert (settings.longest_final_fit(task) > settings.final_iterations) is refit
+    preview = settings_for("preview", task)
+    assert preview.longest_final_fit(task) < 1.6 * PRESETS["preview"]["final_iterations"], (
+        "a preview stays one"
+    )
     assert settings_for("preview", task, {"refit": None}).refit is refit
     assert settings_for("paper", task_for("paper", task)).longest_final_fit(task) == 2000
     if not task.refits:
