@@ -4,9 +4,9 @@
 
 The study trains the same networks on every picture. If the paper is right that the best architecture follows the content, the
 order of networks by true PSNR differs between pictures, and the best network of one picture costs something on another. But the
-order is measured with noise of its own: beside it stands how well the orders of two trainings of the same networks on the same
-picture agree, of which one held blocks out and the other pixels (where the study has both). Only what is less than that is the
-content's. First weights and input are shared by all pictures, which works in the other direction.
+order is measured with chance of its own: beside it stands what two trainings of the same networks on the same picture have in
+common, from other first weights and another input (where the study has both). Only what pictures agree less, or lose more, than
+that is the content's. First weights and input are shared by all pictures, which works in the other direction.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from __future__ import annotations
 import argparse
 import statistics
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from itertools import combinations, permutations
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import combinations, permutations, product
 from pathlib import Path
 from typing import Any
 
@@ -32,25 +32,25 @@ _FEWEST = 4
 Scores = Mapping[int, float]
 
 
-def agreement(by_picture: Mapping[str, Scores]) -> dict[str, float]:
-    """Between pictures, over the networks that both have.  by_picture: true PSNR in dB of each network by number.
+def agreement(pairs: Iterable[tuple[Scores, Scores]]) -> dict[str, float]:
+    """How far the orders of networks agree.  pairs: true PSNR in dB of each network by number, twice.
 
-    spearman: mean over the pairs of pictures.  transfer: mean over ordered pairs of what the best network of one picture
-    loses on the other, dB.  mean_network: what the mean network loses there, for scale.
-    Raises ValueError where no two pictures have enough networks in common.
+    spearman: mean over the pairs, over the networks that both have.  transfer: mean over both directions of what the best
+    network of one loses in the other, dB.  mean_network: what the mean network loses there, for scale.
+    Raises ValueError where no pair has enough networks in common.
     """
     correlations, losses, means = [], [], []
-    for first, second in combinations(by_picture, 2):
-        common = sorted(set(by_picture[first]) & set(by_picture[second]))
+    for first, second in pairs:
+        common = sorted(set(first) & set(second))
         if len(common) < _FEWEST:
             continue
-        one, other = (np.array([by_picture[name][number] for number in common]) for name in (first, second))
+        one, other = (np.array([scores[number] for number in common]) for scores in (first, second))
         correlations.append(float(stats.spearmanr(one, other).statistic))
         for chosen, judged in permutations((one, other)):
             losses.append(float(judged.max() - judged[int(np.argmax(chosen))]))
             means.append(float(judged.max() - judged.mean()))
     if not correlations:
-        raise ValueError(f"no two pictures have {_FEWEST} networks in common")
+        raise ValueError(f"no pair has {_FEWEST} networks in common")
     return {
         "spearman": statistics.fmean(correlations),
         "transfer": statistics.fmean(losses),
@@ -60,47 +60,42 @@ def agreement(by_picture: Mapping[str, Scores]) -> dict[str, float]:
 
 
 def table(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Markdown, one line a degradation."""
-    found: dict[str, dict[str, dict[int, float]]] = defaultdict(lambda: defaultdict(dict))
+    """Markdown, up to three lines a degradation: other pictures, other pictures and seed, the same picture with another seed."""
+    found: dict[str, dict[str, dict[str, dict[int, float]]]] = defaultdict(
+        lambda: defaultdict(lambda: defaultdict(dict))
+    )
     for row in rows:
-        if row["arm"] == "pixels" and row["reason"] is None:
-            found[row["damage"]][row["picture"]][row["genome"]] = row["truth"]["psnr"]
+        if row["reason"] is None:
+            found[row["damage"]][row["arm"]][row["picture"]][row["genome"]] = row["truth"]["psnr"]
     lines = [
         (
-            "| degradation | networks | pairs of pictures | Spearman between pictures | on one picture, trained twice "
-            "| best network of another picture loses, dB | the mean network loses, dB |"
+            "| degradation | trained again | networks | pairs | Spearman | the best of one loses in the other, dB "
+            "| the mean network loses, dB |"
         ),
         "|---" * 7 + "|",
     ]
-    for damage in DAMAGES:
-        if damage not in found:
-            continue
-        try:
-            told = agreement(found[damage])
-        except ValueError:
-            continue
-        twice = _twice(rows, damage)
-        counts = [len(scores) for scores in found[damage].values()]
-        lines.append(
-            f"| {damage} | {span(counts)} | {told['pairs']:.0f} | {told['spearman']:.2f} | "
-            f"{'-' if twice is None else format(twice, '.2f')} | {told['transfer']:.2f} | {told['mean_network']:.2f} |"
-        )
+    for damage in (one for one in DAMAGES if one in found):
+        once, again = found[damage]["pixels"], found[damage]["again"]
+        compared = {
+            "on another picture": [(once[one], once[other]) for one, other in combinations(once, 2)],
+            "on another picture with another seed": [
+                (once[one], again[other]) for one, other in product(once, again) if one != other
+            ],
+            "on the same picture with another seed": [
+                (once[one], again[one]) for one in once if one in again
+            ],
+        }
+        for name, pairs in compared.items():
+            try:
+                told = agreement(pairs)
+            except ValueError:
+                continue
+            counts = [count for one, other in pairs if (count := len(set(one) & set(other))) >= _FEWEST]
+            lines.append(
+                f"| {damage} | {name} | {span(counts)} | {told['pairs']:.0f} | {told['spearman']:.2f} | "
+                f"{told['transfer']:.2f} | {told['mean_network']:.2f} |"
+            )
     return "\n".join(lines)
-
-
-def _twice(rows: Sequence[Mapping[str, Any]], damage: str) -> float | None:
-    """Spearman of the networks' true PSNR in two trainings on the same picture, mean over pictures; None without any."""
-    scores: dict[str, dict[str, dict[int, float]]] = defaultdict(lambda: defaultdict(dict))
-    for row in rows:
-        if row["damage"] == damage and row["reason"] is None:
-            scores[row["picture"]][row["arm"]][row["genome"]] = row["truth"]["psnr"]
-    found = []
-    for arms in scores.values():
-        common = sorted(set(arms["pixels"]) & set(arms["blocks"]))
-        if len(common) >= _FEWEST:
-            one, other = ([arms[arm][number] for number in common] for arm in ("pixels", "blocks"))
-            found.append(float(stats.spearmanr(one, other).statistic))
-    return statistics.fmean(found) if found else None
 
 
 def main() -> None:

@@ -33,15 +33,14 @@ def test_what_a_preset_is_said_to_be_worth_was_measured(preset: str) -> None:
         assert rivals and set(rivals) <= set(measured[TaskKind(task)][1:]), said
 
 
-def test_pictures_that_agree_lose_nothing_and_those_that_do_not_lose_the_spread() -> None:
-    rising = {number: 20.0 + number for number in range(5)}
-    falling = {number: 24.0 - number for number in range(5)}
-    same = agreement({"one": rising, "other": rising})
+def test_orders_that_agree_lose_nothing_and_those_that_do_not_lose_the_spread() -> None:
+    rising, falling = ({number: 20.0 + sign * number for number in range(5)} for sign in (1, -1))
+    same = agreement([(rising, rising)])
     assert (same["spearman"], same["transfer"]) == pytest.approx((1, 0))
-    opposed = agreement({"one": rising, "other": falling})
+    opposed = agreement([(rising, falling)])
     assert (opposed["spearman"], opposed["transfer"], opposed["mean_network"]) == pytest.approx((-1, 4, 2))
     with pytest.raises(ValueError, match="in common"):
-        agreement({"one": {1: 20.0}, "other": rising})
+        agreement([({1: 20.0}, rising)])
 
 
 def _search(arm: str, *steps: tuple[int, float]) -> dict[str, object]:
@@ -72,15 +71,19 @@ def test_the_cost_of_reaching_is_that_from_which_a_search_keeps_it() -> None:
     assert "| 1/20.0, 1/20.0 |" in table([_search("ours", (2, 20.0), (4, 21.5)), early])
 
 
-def test_orders_of_two_pictures_stand_beside_those_of_two_trainings() -> None:
+def test_orders_of_two_pictures_stand_beside_those_of_two_seeds() -> None:
     def rows(picture: str, arm: str, true: list[float]) -> list[dict[str, object]]:
         told = {"picture": picture, "damage": "sigma 25", "arm": arm, "reason": None}
         return [told | {"genome": number, "truth": {"psnr": one}} for number, one in enumerate(true)]
 
     rising, falling = [1.0, 2.0, 3.0, 4.0], [4.0, 3.0, 2.0, 1.0]
-    of_one = rows("coffee", "pixels", rising) + rows("coffee", "blocks", rising)
-    told = content_specific.table(of_one + rows("rocket", "pixels", falling))
-    assert "| sigma 25 | 4 | 1 | -1.00 | 1.00 | 3.00 | 1.50 |" in told
+    of_one = rows("coffee", "pixels", rising) + rows("coffee", "again", rising)
+    told = content_specific.table(of_one + rows("rocket", "pixels", falling)).splitlines()[2:]
+    assert told == [
+        "| sigma 25 | on another picture | 4 | 1 | -1.00 | 3.00 | 1.50 |",
+        "| sigma 25 | on another picture with another seed | 4 | 1 | -1.00 | 3.00 | 1.50 |",
+        "| sigma 25 | on the same picture with another seed | 4 | 1 | 1.00 | 0.00 | 1.50 |",
+    ]
 
 
 def _trained(genome: int, held_out: list[float], true: list[float]) -> dict[str, object]:
