@@ -22,6 +22,7 @@ from typing import Any
 
 from benchmarks.stop_rule import stop
 from benchmarks.study_fits import RowFile, Study, add_row_options, interval, network_of, shard_of
+from benchmarks.study_pictures import problem
 from nasdip_engine.genome.genome import Genome
 from nasdip_engine.numerics import use_one_thread
 from nasdip_engine.restoration.fit import CHECK_EVERY
@@ -71,7 +72,7 @@ def _genome(picture: str, damage: str, network: str) -> Genome:
 
 def row(picture: str, damage: str, network: str, arm: str) -> dict[str, Any]:
     """One fit; curves every 25 iterations."""
-    study = Study(picture, damage, _SIDE)
+    study = Study(problem(picture, damage, _SIDE))
     changes = dict(_ARMS[arm])
     channels = changes.pop("channels", study.settings.input_channels)
     genome, plan = _genome(picture, damage, network), study.plan(_ITERATIONS, **changes)

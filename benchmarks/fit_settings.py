@@ -40,6 +40,7 @@ from benchmarks.study_fits import (
     network_of,
     shard_of,
 )
+from benchmarks.study_pictures import problem
 from nasdip_engine.genome.cost import cost
 from nasdip_engine.numerics import use_one_thread
 from nasdip_engine.restoration.fit import Step
@@ -139,7 +140,7 @@ def _schedule(iterations: int, rates: tuple[float, float] | None) -> Iterator[No
 
 def row(picture: str, damage: str, name: str, arm_name: str) -> dict[str, Any]:
     """One fit."""
-    study, arm = Study(picture, damage, _SIDE), _ARMS[arm_name]
+    study, arm = Study(problem(picture, damage, _SIDE)), _ARMS[arm_name]
     genome = network_of(name, picture)
     height, width = study.degradation.output_size
     own = study.settings.input_channels
@@ -255,7 +256,7 @@ def _wanted(pictures: int) -> list[tuple[str, str, str, str]]:
     wanted = []
     for picture in ORDER[:pictures]:
         for damage in _DAMAGES:
-            study = Study(picture, damage, _SIDE)
+            study = Study(problem(picture, damage, _SIDE))
             arms = [name for name, arm in _ARMS.items() if not _is_default(arm, study)]
             wanted += [(picture, damage, network, arm) for network in NETWORKS for arm in arms]
     return wanted

@@ -18,6 +18,7 @@ from typing import Any
 
 from benchmarks.stop_rule import stop
 from benchmarks.study_fits import RowFile, Study, add_row_options, interval, network_of, shard_of
+from benchmarks.study_pictures import problem
 from nasdip_engine.numerics import use_one_thread
 from nasdip_engine.restoration.fit import CHECK_EVERY, Step
 
@@ -29,7 +30,7 @@ _KEY = ("picture", "damage")
 
 def row(picture: str, damage: str) -> dict[str, Any]:
     """Both fits of one picture; curves every 25 iterations."""
-    study = Study(picture, damage, _SIDE)
+    study = Study(problem(picture, damage, _SIDE))
     genome, channels = network_of("starter", picture), study.settings.input_channels
     z = study.input(channels)
     held_out, averaged = study.watched(study.network(genome, channels), z, study.plan(_ITERATIONS))

@@ -43,6 +43,7 @@ from benchmarks.study_fits import (
     network_of,
     shard_of,
 )
+from benchmarks.study_pictures import problem
 from nasdip_engine.numerics import use_one_thread
 from nasdip_engine.restoration.fit import CHECK_EVERY, Step
 
@@ -155,7 +156,7 @@ def stop(held_out: Sequence[float], limit: int) -> tuple[int, int]:
 
 def row(picture: str, damage: str, name: str) -> dict[str, Any]:
     """Both fits of one picture and network, and what each limit's refit gives."""
-    study = Study(picture, damage, _SIDE)
+    study = Study(problem(picture, damage, _SIDE))
     genome, channels = network_of(name, picture), study.settings.input_channels
     z, plan = study.input(channels), study.plan(_ITERATIONS)
     network = _Tapped(study.network(genome, channels))

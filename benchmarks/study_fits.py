@@ -22,7 +22,7 @@ from scipy import stats
 from torch import Tensor, nn
 
 from benchmarks.phenotypes import drawn
-from benchmarks.study_pictures import Problem, problem
+from benchmarks.study_pictures import Problem
 from nasdip_engine.errors import DivergedError
 from nasdip_engine.evolution.settings import SearchSettings, default_cost_cap, settings_for
 from nasdip_engine.genome.genome import Genome
@@ -63,9 +63,8 @@ def network_of(name: str, picture: str) -> Genome:
 class Study:
     """One damaged picture, its held-out observations and the settings that its task has by default."""
 
-    def __init__(self, picture: str, damage: str, side: int) -> None:
-        self.problem: Problem = problem(picture, damage, side)
-        asked = self.problem
+    def __init__(self, asked: Problem) -> None:
+        self.problem = asked
         self.settings: SearchSettings = settings_for("preview", asked.task)
         self.seed = Seeds.from_seed(0).evaluation_seed
         self.degradation = degradation_for(asked.task, asked.observed, asked.mask)

@@ -11,6 +11,7 @@ import pytest
 from benchmarks import final_fits, fit_settings, refit_limits, stop_rule
 from benchmarks.stop_rule import _MovingVariance, stop
 from benchmarks.study_fits import RowFile, Study, interval
+from benchmarks.study_pictures import problem
 from nasdip_engine.errors import DivergedError
 from nasdip_engine.genome.starters import starters
 from nasdip_engine.numerics import use_one_thread
@@ -22,7 +23,7 @@ from nasdip_engine.seeding import generator
 def test_the_offline_stop_is_the_engines(limit: int) -> None:
     """A learning rate that is too high turns early, so that patience ends the fit."""
     use_one_thread()
-    study = Study("astronaut", "sigma 50", 32)
+    study = Study(problem("astronaut", "sigma 50", 32))
     genome = starters(1)[1]
     seen: list[float] = []
 
@@ -135,7 +136,7 @@ def test_gains_are_over_the_default_of_the_same_budget() -> None:
 
 def test_what_is_held_out_reaches_no_network_through_its_input() -> None:
     for damage in ("sigma 25", "scattered 50 %", "4x"):
-        study = Study("coffee", damage, 64)
+        study = Study(problem("coffee", damage, 64))
         before = fit_settings._observed(study)
         hidden = study.held_out if damage != "scattered 50 %" else study.held_out | ~study.degradation.known
         study.degradation.observation[..., hidden] = 1 - study.degradation.observation[..., hidden]

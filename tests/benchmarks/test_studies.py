@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import content_specific, rungs_replayed
+from benchmarks import content_specific, kernel_study, rungs_replayed
 from benchmarks.content_specific import agreement
 from benchmarks.search_cost import reached, table
 from nasdip_engine.evolution.presets import MEASURED, worth
-from nasdip_engine.task import TaskKind
+from nasdip_engine.task import KERNELS, TaskKind
 
 _RESULTS = Path(__file__).parents[2] / "docs" / "results"
 _CASES = {"astronaut": TaskKind.DENOISE, "chelsea": TaskKind.INPAINT, "coffee": TaskKind.UPSCALE}
@@ -101,3 +101,26 @@ def test_a_replayed_race_ends_where_its_rungs_lead_and_costs_what_they_took() ->
     told = rungs_replayed.table(field)
     assert "| 300 iterations, rungs from 0.075, a third | -3.00 (0 of 1) [0.33] |" in told
     assert rungs_replayed.table(field[:3]) == "No picture has networks enough yet."
+
+
+def _kernel_fit(
+    picture: str, reduced_by: str, assumed: str, held_out: float, true: float
+) -> dict[str, object]:
+    told = {"picture": picture, "reduced_by": reduced_by, "assumed": assumed}
+    return told | {"held_out": held_out, "psnr": true, "iteration": 25}
+
+
+def test_the_kernel_chosen_is_that_of_the_least_held_out_error_and_judged_by_the_truth() -> None:
+    """Box told apart in one picture; in the other the held-out error takes bilinear, which is the worst."""
+    fits = [
+        _kernel_fit("coffee", "box", name, 30.0 + (name == "box"), 25.0 + (name == "box")) for name in KERNELS
+    ]
+    fits += [
+        _kernel_fit("rocket", "box", name, 30.0 + (name == "bilinear"), 25.0 - 3 * (name == "bilinear"))
+        for name in KERNELS
+    ]
+    unfinished = [_kernel_fit("gravel", "box", "box", 30.0, 40.0)]
+    line = kernel_study.table(fits + unfinished).splitlines()[-1]
+    assert line.startswith("| box | 2 | ")
+    # One picture gains 1 dB, the other loses 3.
+    assert line.split(" | ")[6].startswith("-1.00") and line.split(" | ")[7] == "1 of 2"
