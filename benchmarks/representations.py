@@ -43,17 +43,22 @@ from nasdip_engine.store_commands import add_options, store_of
 __all__ = ["searched", "small_question"]
 
 _SIDE = 64
-_SETTINGS = {"population": 10, "generations": 3, "iterations": 150, "crop": _SIDE}
+_SETTINGS = {"population": 10, "generations": 3, "iterations": 150}
 _DAMAGES = ("sigma 25", "thin strokes", "4x")
 _STARTERS = {"starters": 0.33, "no starters": 0.0}
 _REPRESENTATIONS = ("asym", "sym")
 _KEY = ("picture", "damage", "starters", "representation", "seed")
 
 
-def small_question(picture: str, damage: str, seed: int, changes: Mapping[str, Any]) -> Question:
-    """A study picture of 64 px as the command line would ask it; changes: settings set by hand over a preview's."""
-    asked = problem(picture, damage, _SIDE, seed)
-    settings = settings_for("preview", asked.task, {**_SETTINGS, **changes})
+def small_question(
+    picture: str, damage: str, seed: int, changes: Mapping[str, Any], side: int = _SIDE
+) -> Question:
+    """A study picture of so many pixels a side as the command line would ask it, searched whole.
+
+    changes: settings set by hand over those of `_SETTINGS` and, where these are silent, a preview's.
+    """
+    asked = problem(picture, damage, side, seed)
+    settings = settings_for("preview", asked.task, {**_SETTINGS, "crop": side, **changes})
     final = final_frames(asked.observed, asked.mask, asked.task)
     return Question(
         upload=asked.observed, form=Form(), mask=asked.mask, task=asked.task, settings=settings,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import content_specific, kernel_study, rungs_replayed
+from benchmarks import content_specific, kernel_study, raced_searches, rungs_replayed
 from benchmarks.content_specific import agreement
 from benchmarks.search_cost import reached, table
 from nasdip_engine.evolution.presets import MEASURED, worth
@@ -124,3 +124,15 @@ def test_the_kernel_chosen_is_that_of_the_least_held_out_error_and_judged_by_the
     assert line.startswith("| box | 2 | ")
     # One picture gains 1 dB, the other loses 3.
     assert line.split(" | ")[6].startswith("-1.00") and line.split(" | ")[7] == "1 of 2"
+
+
+def test_a_raced_search_is_compared_with_the_same_search_of_whole_fits_alone() -> None:
+    def one(picture: str, race: str, seed: int, true: float, iterations: int) -> dict[str, object]:
+        told = {"picture": picture, "damage": "4x", "race": race, "seed": seed, "iterations": iterations}
+        return told | {"psnr": true, "held_out": 30.0, "two_best": true}
+
+    rows = [one("coffee", "whole fits", 2, 25.0, 4000), one("coffee", "raced", 2, 24.5, 1000)]
+    rows += [one("coffee", "raced", 3, 10.0, 9000), one("rocket", "whole fits", 5, 40.0, 1)]
+    assert raced_searches.table(rows).splitlines()[-1] == (
+        "| 4x | 1 | -0.50 (0 of 1) | +0.00 (0 of 1) | -0.50 (0 of 1) | 0.25 |"
+    )
