@@ -1,4 +1,4 @@
-"""The fillings on three holes: decibels inside the hole and seconds, and OpenCV's Telea beside ours where it is installed.
+"""The fillings on four holes: decibels inside the hole and seconds, and OpenCV's Telea beside ours where it is installed.
 
     python -m benchmarks.fillings_check [--table docs/results/fillings.md]
 

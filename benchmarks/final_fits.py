@@ -3,14 +3,14 @@
     nice python -m benchmarks.final_fits [--shard 0/2] [--minutes M] [--arms default "jitter 0.01"]
         [--damages 4x] [--networks found] [--results FILE.jsonl]
 
-What `fit_settings` found best at 96 px, where a fit is over after two hundred iterations, at 256 px, where it is not: the task's
-default settings, noise of 0.01 and of 1/30 (classical deep image prior's) on the input, 8 input channels instead of 32, and noise
-of 0.01 with the absolute error. With the first starter, and with networks that a search found (`--networks found`), which are
-what final fits are for and learn slower. One fit of 1700 iterations (the most that `balanced` allows before a refit) with the
-held-out observations kept out; from its two curves follows what each shorter limit would have given: the averaged output at the
-least held-out error up to there. PSNR against the clean picture, in the hole where there is one. The held-out error stands beside
-it, since a user could tell by it. Arms have equal iterations; the last column has their processor time against the default's.
-Two to five minutes of one core a row.
+What `fit_settings` found best at 96 px, where most fits are over after two hundred iterations, at 256 px, where few are: the
+task's default settings, noise of 0.01 and of 1/30 (classical deep image prior's) on the input, 8 input channels instead of 32,
+and noise of 0.01 with the absolute error. With the first starter, and with networks that a search found (`--networks found`),
+which are what final fits are for, and some of which learn slower. One fit of 1700 iterations (the most that `balanced` allows
+before a refit) with the held-out observations kept out; from its two curves follows what each shorter limit would have given:
+the averaged output at the least held-out error up to there. PSNR against the clean picture, in the hole where there is one. The
+held-out error stands beside it, since a user could tell by it. Arms have equal iterations; the last column has their processor
+time against the default's. One to seven minutes of one core a row.
 """
 
 from __future__ import annotations

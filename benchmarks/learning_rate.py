@@ -2,7 +2,7 @@
 
     python -m benchmarks.learning_rate [--task inpaint] [--rates 0.01 0.02] [--seed 0] [--store DIR | --no-store]
 
-About three minutes a rate on two cores; the search fits that the evaluation store holds are not trained again.
+About four minutes a rate on two cores; the search fits that the evaluation store holds are not trained again.
 """
 
 from __future__ import annotations

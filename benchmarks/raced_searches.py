@@ -2,11 +2,11 @@
 
     nice python -m benchmarks.raced_searches [--damages 4x] [--shard 0/2] [--minutes M] [--store DIR | --no-store]
 
-`rungs_replayed` asks this of fields of random networks, where any score tells the good from the bad. Here are whole searches as
-a preview does them (12 individuals, 3 generations, 150 iterations, a crop of 128 px, starters), six photographs with a seed each,
-once with whole fits and once raced: every new network is trained for a sixth of the iterations, a third of them goes on. True
-PSNR of the found network's search fit, and of the mean of the two best; the searches' iterations. One row a search, one to three
-minutes of one core.
+`rungs_replayed` asks this of fields of random networks, which differ more than those of a bred generation. Here are whole
+searches as a preview does them (12 individuals, 3 generations, 150 iterations, a crop of 128 px, starters), six photographs
+with a seed each, once with whole fits and once raced: every new network is trained for a sixth of the iterations, a third of
+them goes on. True PSNR of the found network's search fit, and of the mean of the two best; the searches' iterations. One row a
+search, one to three minutes of one core.
 """
 
 from __future__ import annotations

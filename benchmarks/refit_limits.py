@@ -6,7 +6,7 @@ Photographs of 256 px a side, each fitted by the first starter with the task's d
 held-out observations kept out (what a preview did without a refit), then on all observations. From the two records follow, for
 every limit of the first fit, where it is stopped, what its result is worth, and what the refit's is. PSNR against the clean
 picture, in the hole where there is one. Half as much is held out as in `stop_rule` at 96 px (from 20,000 observations on, 5 %).
-About four minutes of one core a row.
+About three minutes of one core a row.
 """
 
 from __future__ import annotations

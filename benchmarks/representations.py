@@ -10,7 +10,7 @@ starters it is the representations alone that are compared; the asymmetric start
 `asymt` is left out: its shortest training is 500 iterations, so equal evaluations would not be equal cost.
 
 True PSNR of the best genome's search fit against the clean picture, which no search sees, and held-out PSNR, by which the
-search chose. One row a search, about 30 s of one core; no network that the evaluation store holds is trained again.
+search chose. One row a search, about a minute of one core; no network that the evaluation store holds is trained again.
 """
 
 from __future__ import annotations

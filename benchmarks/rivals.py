@@ -1,4 +1,4 @@
-"""Strong simple rivals: what a user gets in a second without any network, from the engine's own references.
+"""Strong simple rivals: what a user gets in seconds without any network, from the engine's own references.
 
 Each function takes 8-bit RGB and gives 8-bit RGB. Where a rival has a strength to choose, it is given the best one by the
 clean picture, or the strength of the noise (advantages that our method does not have), and the name says so.

@@ -5,8 +5,8 @@
 scikit-image's astronaut at 64 px: noise of sigma 25, half of the pixels missing, enlarging 2x (so that LPIPS, which the paper's
 protocol selects by, can be taken of the small picture); K = 16, 5 generations, two seeds. The paper's protocol is
 `preset="paper"` with K, generations and crop cut down: every valid genome is fitted for 2000 iterations at learning rate 0.001.
-Ours is `balanced` with the same K and generations, racing by rungs. On the noisy picture each technique is switched off once,
-the other two selections are tried, and both protocols run with K = 32.
+Ours is `balanced` with the same K and generations, search fits of 600 iterations, racing by rungs. On the noisy picture each
+technique is switched off once, the other two selections are tried, and both protocols run with K = 32.
 
 What a protocol has found after each generation, its best genome by its own score, is scored afresh and alike for all: a fit of
 2000 iterations at learning rate 0.01 with another evaluation seed, held-out PSNR at its least held-out error (and the true PSNR

@@ -80,7 +80,7 @@ def _add_race_and_refit(parser: argparse.ArgumentParser) -> None:
         "--refit",
         action=argparse.BooleanOptionalAction,
         help="fit the finalists again with the observations that were held out, for as long as these said (default: yes, "
-        "but for a hole in a picture that is otherwise exact)",
+        "but for a hole in a picture that is otherwise exact, and in the paper's preset)",
     )
 
 
@@ -101,13 +101,13 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--final-iterations",
         type=int,
-        help="limit of the final fit, 1 to 20000 (default: keeps the preset's ratio)",
+        help="limit of the final fit, 1 to 20000 (default: the preset's; with --iterations, in the preset's ratio)",
     )
     parser.add_argument(
         "--finalists",
         type=int,
         help="distinct networks that are fitted at full size, 1 to 4; the held-out error chooses between the mean of all "
-        "and each one (default: 2, from the preset)",
+        "and each one (default: the preset's, 2, or 1 in the paper's)",
     )
     _add_race_and_refit(parser)
     parser.add_argument(
@@ -155,7 +155,7 @@ def _presets() -> str:
         )
     gave = " ".join(f"{preset}: {worth(preset, TaskKind.DENOISE)}" for preset in MEASURED)
     return (
-        f"how long to search a 256 px picture: {'; '.join(told)}; preview takes 4 to 5 minutes on two cores (default). "
+        f"how long to search a 256 px picture: {'; '.join(told)}; preview takes 4 to 6 minutes on two cores (default). "
         f"What they gave with noise: {gave}"
     )
 

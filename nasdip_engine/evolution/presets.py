@@ -74,6 +74,6 @@ MEASURED: Mapping[str, Mapping[str, float]] = MappingProxyType(
 
 
 def worth(preset: str, task: str) -> str:
-    """What a preset gave for a task, beside methods that take a second; empty where it was not measured."""
+    """What a preset gave for a task, beside methods that take seconds; empty where it was not measured."""
     gave = MEASURED.get(preset, {}).get(task)
     return "" if gave is None else f"On a test photograph, {_MEASURED_ON[task].format(gave)}."

@@ -21,7 +21,7 @@ _STAGE = Stage(kernel=3, filters=16)
 
 # (encoder filters, encoder size, decoder filters, decoder size, bypassed inner units, skip channels),
 # the most promising first: a small population takes only the head of the list. Wide skip paths and large encoder
-# filters gain most in short fits (docs/decisions/0007-starters-and-presets.md).
+# filters gain most in short fits of noise and strokes (docs/decisions/0007-starters-and-presets.md).
 _FAMILY = (
     (32, 5, 16, 3, 0, 15),
     (16, 3, 16, 3, 0, 4),

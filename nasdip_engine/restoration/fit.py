@@ -1,8 +1,8 @@
 """One randomly initialised network fitted to one observation (paper, eq. 3-5).
 
 The result is not the network's last output but a moving average of its outputs, taken where its error on the
-held-out observations was least: averaging is worth more than most of what tells genomes apart, and the
-held-out minimum is where fitting turns from the picture to its noise. Where nothing is held out, as in the paper, every
+held-out observations was least: an average is steadier than any one output, and the held-out minimum is
+where fitting turns from the picture to its noise. Where nothing is held out, as in the paper, every
 fit goes to the end and its last average is the result.
 """
 
