@@ -155,7 +155,7 @@ def _presets() -> str:
         )
     gave = " ".join(f"{preset}: {worth(preset, TaskKind.DENOISE)}" for preset in MEASURED)
     return (
-        f"how long to search a 256 px picture: {'; '.join(told)}; preview takes 4 to 6 minutes on two cores (default). "
+        f"how long to search a 256 px picture: {'; '.join(told)}; preview takes 2 to 6 minutes on two cores (default). "
         f"What they gave with noise: {gave}"
     )
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from nasdip_engine.evolution.paper import PAPER
 
-__all__ = ["FINAL_JITTER", "GPU_PRESETS", "JITTER_FROM", "MEASURED", "PRESETS", "REFITTED", "worth"]
+__all__ = ["FINAL_JITTER", "GPU_PRESETS", "JITTER_FROM", "MEASURED", "PRESETS", "RACED", "REFITTED", "worth"]
 
 # Iterations, widths and shares were tuned by benchmarks (docs/benchmarks.md).  Fields that are not named have the
 # defaults of SearchSettings; cost caps and learning rates follow the task and the crop (settings_for).
@@ -52,6 +52,8 @@ PRESETS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
 )
 REFITTED: Mapping[str, int] = MappingProxyType({"preview": 500})
 """`final_iterations` where the final fit is done again, so that a preview takes minutes still (decision 21)."""
+RACED: Mapping[str, Mapping[str, float]] = MappingProxyType({"preview": MappingProxyType({"upscale": 0.167})})
+"""`first_rung` by preset and task, where a race finds as good a network (decision 18, docs/results/raced-searches.md)."""
 FINAL_JITTER = 0.01
 JITTER_FROM: Mapping[str, int] = MappingProxyType({"denoise": 500, "inpaint": 700, "upscale": 1700})
 """From so many `final_iterations` on noise of FINAL_JITTER on the input pays (decision 20, docs/results/final-fits.md)."""
@@ -66,7 +68,7 @@ _MEASURED_ON: Mapping[str, str] = MappingProxyType(
 )
 MEASURED: Mapping[str, Mapping[str, float]] = MappingProxyType(
     {
-        "preview": MappingProxyType({"denoise": 27.8, "inpaint": 39.1, "upscale": 26.2}),
+        "preview": MappingProxyType({"denoise": 27.8, "inpaint": 39.1, "upscale": 26.3}),
         "balanced": MappingProxyType({"denoise": 28.2}),
     }
 )

@@ -14,7 +14,7 @@ from types import MappingProxyType
 from typing import Any
 
 from nasdip_engine.errors import SettingsError
-from nasdip_engine.evolution.presets import FINAL_JITTER, GPU_PRESETS, JITTER_FROM, PRESETS, REFITTED
+from nasdip_engine.evolution.presets import FINAL_JITTER, GPU_PRESETS, JITTER_FROM, PRESETS, RACED, REFITTED
 from nasdip_engine.evolution.racing import Race
 from nasdip_engine.evolution.refusals import SMALLEST_OBSERVED, check_kernel, check_together
 from nasdip_engine.genome.genome import MAX_UNITS, REPRESENTATIONS
@@ -325,7 +325,8 @@ def settings_for(preset: str, task: Task, overrides: Mapping[str, Any] | None = 
         del given["refit"]
     base = PRESETS[preset]
     check_kernel(preset, task, given)
-    values: dict[str, Any] = {"cost_cap": 0, **base, "preset": preset, "kernel": task.kernel}
+    raced = {"first_rung": RACED.get(preset, {}).get(task.kind, 1.0)}
+    values: dict[str, Any] = {"cost_cap": 0, **raced, **base, "preset": preset, "kernel": task.kernel}
     if task.kind in _LEARNING_RATES and task.noise == NONE:
         values["learning_rate"] = base.get("learning_rate", _LEARNING_RATES[task.kind])
     if task.noise == IMPULSE:
