@@ -19,7 +19,9 @@ def test_a_run_with_nothing_held_out_has_no_such_figure_and_repeats(
     run_of: Callable[[str], Run], tmp_path: Path
 ) -> None:
     asked = question.from_run(run_of("upscale").folder)
-    settings = replace(asked.settings, fitness="lpips-observed", hold_out_share=0.0, average_decay=0.0)
+    settings = replace(
+        asked.settings, fitness="lpips-observed", hold_out_share=0.0, average_decay=0.0, first_rung=1.0
+    )
     said: list[str] = []
     out = tmp_path / "run"
     local_run.restore_to_folder(replace(asked, settings=settings), out, say=said.append)
