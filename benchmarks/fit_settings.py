@@ -152,7 +152,11 @@ def row(picture: str, damage: str, name: str, arm_name: str) -> dict[str, Any]:
     if arm.observation:
         z = torch.cat([z, _observed(study)], dim=1)
     plan = study.plan(iterations, jitter=arm.jitter)
-    changes = {"learning_rate": arm.learning_rate, "average_decay": arm.decay, "loss": arm.loss}
+    changes: dict[str, Any] = {
+        "learning_rate": arm.learning_rate,
+        "average_decay": arm.decay,
+        "loss": arm.loss,
+    }
     plan = replace(plan, **{key: value for key, value in changes.items() if value is not None})
     last: list[float] = []
 
@@ -234,14 +238,14 @@ def _longer(rows: Mapping[tuple[str, ...], Mapping[str, Any]], damages: Sequence
     cells = []
     for damage in damages:
         pairs = [
-            (key[0], one, rows[*key[:3], "default, 3x"])
+            (one, rows[*key[:3], "default, 3x"])
             for key, one in rows.items()
             if key[1] == damage and key[3] == "default, 1x" and (*key[:3], "default, 3x") in rows
         ]
-        gains = [(picture, long["psnr"] - short["psnr"]) for picture, short, long in pairs]
+        gains = [(short["picture"], long["psnr"] - short["psnr"]) for short, long in pairs]
         taken = [
             f"{statistics.fmean(pair[side]['best_iteration'] for pair in pairs):.0f}" if pairs else ""
-            for side in (1, 2)
+            for side in (0, 1)
         ]
         cells.append(f"{_spread(gains)}, taken at {' and '.join(taken)}" if pairs else "-")
     return [

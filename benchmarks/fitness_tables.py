@@ -76,8 +76,11 @@ def scores_of(damage: str, rows: Sequence[Row]) -> dict[str, Values]:
 
 def _hole_scores(rows: Sequence[Row]) -> dict[str, Values]:
     names = sorted(rows[0]["at_stop"]["lpips copies"]) if rows else []
-    errors = [_each(rows, lambda row, name=name: row["at_stop"]["held out"][name]) for name in names]
-    distances = [-_each(rows, lambda row, name=name: row["at_stop"]["lpips copies"][name]) for name in names]
+
+    def of_copies(score: str) -> list[Values]:
+        return [np.array([row["at_stop"][score][name] for row in rows]) for name in names]
+
+    errors, distances = of_copies("held out"), [-values for values in of_copies("lpips copies")]
     squared = np.mean([10 ** (-error / 10) for error in errors], axis=0)
     found = {
         f"held out: {count} cop{'y' if count == 1 else 'ies'}, rank": _mean_rank(errors[:count])

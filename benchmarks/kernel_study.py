@@ -45,6 +45,11 @@ def row(picture: str, reduced_by: str, assumed: str) -> dict[str, Any]:
     return {"iteration": CHECK_EVERY * (best + 1), "held_out": held_out[best], "psnr": true[best]}
 
 
+def _chosen(fits: Mapping[str, Row]) -> str:
+    """The kernel whose fit has the least held-out error."""
+    return max(KERNELS, key=lambda name: fits[name]["held_out"])
+
+
 def table(rows: Sequence[Row]) -> str:
     """Markdown: by the kernel that reduced, what each assumption and the held-out error's choice gain over the default."""
     fits: dict[tuple[str, str], dict[str, Row]] = defaultdict(dict)
@@ -65,7 +70,7 @@ def table(rows: Sequence[Row]) -> str:
         whole = [by for (name, _), by in fits.items() if name == reduced_by and len(by) == len(KERNELS)]
         if not whole:
             continue
-        chosen = [max(KERNELS, key=lambda name, by=by: by[name]["held_out"]) for by in whole]
+        chosen = [_chosen(by) for by in whole]
         pick = [by[name]["psnr"] - by[_DEFAULT]["psnr"] for by, name in zip(whole, chosen, strict=True)]
         best = [max(one["psnr"] for one in by.values()) - by[_DEFAULT]["psnr"] for by in whole]
         each = [interval([by[name]["psnr"] - by[_DEFAULT]["psnr"] for by in whole]) for name in KERNELS]

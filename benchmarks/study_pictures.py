@@ -94,7 +94,8 @@ def _camera(clean: Pixels, rng: np.random.Generator) -> Problem:
 
 def _holed(hole: Callable[[int, int, np.random.Generator], Mask]) -> _Damage:
     def damage(clean: Pixels, rng: np.random.Generator) -> Problem:
-        mask = hole(*clean.shape[:2], rng)
+        height, width = clean.shape[:2]
+        mask = hole(height, width, rng)
         observed = np.where(mask[..., None], clean, np.uint8(128))
         return Problem(clean, observed, mask, Task(TaskKind.INPAINT))
 
