@@ -111,7 +111,7 @@ def enlarging(clean: Image.Image) -> list[Row]:
 def table(rows: list[Row]) -> str:
     """The rows in Markdown."""
     lines = [
-        "# References beside published figures",
+        "# Reference methods beside published figures",
         "",
         "    python -m benchmarks.anchors --data DIR",
         "",
