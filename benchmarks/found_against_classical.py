@@ -84,7 +84,7 @@ _PUBLISHED_RATE = 0.01
 _SETTINGS: Mapping[str, Any] = MappingProxyType(
     {
         "population": 12, "generations": 4, "iterations": 150, "final_iterations": 500, "finalists": 1,
-        "starter_share": 0.33, "crop": SIDE,
+        "starter_share": 0.33, "crop": SIDE, "first_rung": 1.0,
     }
 )  # fmt: skip
 

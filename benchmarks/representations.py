@@ -43,7 +43,7 @@ from nasdip_engine.store_commands import add_options, store_of
 __all__ = ["searched", "small_question"]
 
 _SIDE = 64
-_SETTINGS = {"population": 10, "generations": 3, "iterations": 150}
+_SETTINGS = {"population": 10, "generations": 3, "iterations": 150, "first_rung": 1.0}
 _DAMAGES = ("sigma 25", "thin strokes", "4x")
 _STARTERS = {"starters": 0.33, "no starters": 0.0}
 _REPRESENTATIONS = ("asym", "sym")

@@ -315,8 +315,8 @@ def settings_for(preset: str, task: Task, overrides: Mapping[str, Any] | None = 
     task's kernel is the settings' kernel; another one in overrides is refused.  iterations given without
     final_iterations keeps the preset's ratio of the two.  refit is decided here and nowhere else: unless given, all
     but a hole in an exact picture is fitted again.  Long final fits have a jitter unless one is given or the noise is
-    one that it was not measured for; what RACED names is raced unless first_rung is given.  The cost cap follows the
-    units, the crop and the input channels unless given or the preset has one.  Raises SettingsError naming the field.
+    one that it was not measured for; without noise what RACED names is raced unless first_rung is given.  The cost cap
+    follows units, crop and input channels unless given or the preset has one.  Raises SettingsError naming the field.
     """
     _check_choice("preset", preset)
     given = dict(overrides or {})
@@ -325,8 +325,9 @@ def settings_for(preset: str, task: Task, overrides: Mapping[str, Any] | None = 
         del given["refit"]
     base = PRESETS[preset]
     check_kernel(preset, task, given)
-    raced = {"first_rung": RACED.get(preset, {}).get(task.kind, 1.0)}
-    values: dict[str, Any] = {"cost_cap": 0, **raced, **base, "preset": preset, "kernel": task.kernel}
+    values: dict[str, Any] = {"cost_cap": 0, **base, "preset": preset, "kernel": task.kernel}
+    if task.noise == NONE:
+        values["first_rung"] = RACED.get(preset, {}).get(task.kind, 1.0)
     if task.kind in _LEARNING_RATES and task.noise == NONE:
         values["learning_rate"] = base.get("learning_rate", _LEARNING_RATES[task.kind])
     if task.noise == IMPULSE:

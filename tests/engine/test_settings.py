@@ -186,17 +186,19 @@ def test_cost_of_a_race_is_that_of_its_rungs() -> None:
     assert cost["final_iterations"] == whole["final_iterations"]
 
 
-def test_only_a_preview_of_an_enlargement_is_raced_unless_asked_for() -> None:
-    upscale = Task(TaskKind.UPSCALE, factor=4)
-    raced = settings_for("preview", upscale)
-    assert (raced.first_rung, describe(raced, upscale)["evaluations"]) == (0.167, 34)
-    # 25, 75 and 150 iterations: of 12 networks 4 and 2 go on, of 11 as many.
-    assert describe(raced, upscale)["search_iterations"] == 12 * 25 + 2 * 11 * 25 + 3 * (4 * 75 + 2 * 150)
-    assert settings_for("preview", upscale, {"first_rung": 1}).first_rung == 1
-    assert settings_for("preview", upscale, {"fitness": "lpips-observed"}).first_rung == 1
+def test_only_a_preview_of_an_exact_picture_is_raced_unless_asked_for() -> None:
+    exact = (Task(TaskKind.INPAINT), Task(TaskKind.UPSCALE, factor=4))
+    noisy = (DENOISE, *(replace(task, noise="correlated") for task in exact))
+    for task in exact:
+        raced = settings_for("preview", task)
+        assert (raced.first_rung, describe(raced, task)["evaluations"]) == (0.167, 34)
+        # 25, 75 and 150 iterations: of 12 networks 4 and 2 go on, of 11 as many.
+        assert describe(raced, task)["search_iterations"] == 12 * 25 + 2 * 11 * 25 + 3 * (4 * 75 + 2 * 150)
+        assert settings_for("preview", task, {"first_rung": 1}).first_rung == 1
+        assert settings_for("preview", task, {"fitness": "lpips-observed"}).first_rung == 1
     for preset in PRESETS:
-        for task in (DENOISE, Task(TaskKind.INPAINT), upscale):
-            if (preset, task) != ("preview", upscale):
+        for task in (*exact, *noisy):
+            if preset != "preview" or task in noisy:
                 assert settings_for(preset, task_for(preset, task)).first_rung == 1
 
 
