@@ -40,7 +40,7 @@ _ARMS: Mapping[str, Mapping[str, Any]] = {
     "jitter 0.01, absolute error": {"jitter": 0.01, "loss": "absolute"},
 }
 # Both finalists of `python -m benchmarks.preset_rows --preset preview` (seed 0), as its run.json tells them, and behind them
-# those of `balanced` where it was run. For 4x they are of before its preview was raced.
+# those of `balanced` where it was run. Those of strokes and 4x are of before previews were raced.
 _FOUND: Mapping[tuple[str, str], tuple[str, ...]] = {
     ("astronaut", "sigma 25"): (
         "asym:5:0f788088d3c1e00234f00380091c001e034b0100785",
