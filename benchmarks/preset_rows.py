@@ -4,7 +4,7 @@
 
 Runs the command line exactly as a user would, one picture after the other, and prints one row a picture: PSNR in dB, SSIM
 and LPIPS against the clean picture, seconds of wall time, and cost. The preview takes about a quarter of an hour on two cores,
-`balanced` one and a half hours; nothing else should run meanwhile.
+`balanced` about an hour; nothing else should run meanwhile.
 """
 
 from __future__ import annotations
