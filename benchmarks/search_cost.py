@@ -160,7 +160,8 @@ def _wanted() -> list[tuple[str, int, str]]:
     # An arm in one piece, so that two shards get of the paper's long searches one each.
     main = [(damage, seed, arm) for seed in (0, 1) for arm in (_OURS, _PAPER) for damage in _DAMAGES]
     noise = [(_DAMAGES[0], 0, arm) for arm in _ARMS if arm not in (_PAPER, _OURS)]
-    return main + noise + [(_DAMAGES[1], 0, "ours without racing")]  # is it the race that loses there?
+    # Is it the race or the cap that loses there?
+    return main + noise + [(_DAMAGES[1], 0, f"ours without {part}") for part in ("racing", "cost cap")]
 
 
 _HEADER = (
