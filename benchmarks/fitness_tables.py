@@ -26,7 +26,7 @@ from benchmarks.fitness_study import KEY, ROWS
 from benchmarks.study_fits import RowFile, span
 from benchmarks.study_pictures import DAMAGES, PICTURES
 
-__all__ = ["judged", "scores_of", "table"]
+__all__ = ["judged", "missed", "scores_of", "table"]
 
 Row = Mapping[str, Any]
 Values = NDArray[np.float64]
@@ -36,7 +36,19 @@ _PAPER = "LPIPS observed, at the end (the paper's score, our fit)"
 _LOSS = "training loss, at the end"
 _AT_END = frozenset({_LOSS, _PAPER})
 _BLOCKS = "held out: 8x8 blocks (fits of their own)"
+_BEST = 6
+_SAMPLED = (
+    "sigma 15",
+    "sigma 25",
+    "sigma 50",
+    "scattered 50 %",
+)  # a pixel's error there is that of the result, and noise
 _DEFAULTS = {"strokes": "held out: copies", "large hole": "held out: 2 copies, mean error"}
+
+_MISSED = (
+    "Among a picture's six best networks, in squares of 8-bit values: standard deviation of the true mean squared error, and "
+    "of what the held-out pixels' error has besides. Where the second is as large as the first, their order is chance."
+)
 
 
 def _each(rows: Sequence[Row], value: Callable[[Row], float]) -> Values:
@@ -208,6 +220,43 @@ def table(rows: Sequence[Row]) -> str:
     return "\n".join(lines)
 
 
+def missed(rows: Sequence[Row]) -> tuple[float, float]:
+    """Of a picture's six best networks, in squares of 8-bit values: standard deviation of the true mean squared error, and of
+    what the held-out pixels' error has besides.  rows: of the arm "pixels"; constant noise drops out of the second.
+    """
+    true, held_out = (
+        255**2 * 10 ** (-_each(rows, value) / 10)
+        for value in (lambda row: row["truth"]["psnr"], lambda row: max(row["curves"]["pixels"]))
+    )
+    best = np.argsort(true, kind="stable")[:_BEST]
+    return float(np.std(true[best], ddof=1)), float(np.std((held_out - true)[best], ddof=1))
+
+
+def missed_table(rows: Sequence[Row]) -> str:
+    """Markdown: where the best networks of a picture differ by less than a sample of pixels can tell."""
+    lines = [
+        "",
+        "## What held-out pixels can't tell",
+        "",
+        _MISSED,
+        "",
+        "| degradation | " + " | ".join(PICTURES) + " |",
+        "|---" * (1 + len(PICTURES)) + "|",
+    ]
+    for damage in _SAMPLED:
+        told = []
+        for picture in PICTURES:
+            mine = [
+                row
+                for row in rows
+                if (row["picture"], row["damage"], row["arm"], row["reason"])
+                == (picture, damage, "pixels", None)
+            ]
+            told.append("{:.0f}, {:.0f}".format(*missed(mine)) if len(mine) >= _BEST else "-")
+        lines.append(f"| {damage} | " + " | ".join(told) + " |")
+    return "\n".join(lines)
+
+
 def plot(rows: Sequence[Row], path: Path) -> None:
     """Mean Spearman with the true PSNR of every score, by degradation: SVG."""
     from matplotlib import rc_context
@@ -250,9 +299,10 @@ def main() -> None:
         "the one that the score picks.\n\n"
         f"![Spearman by score and degradation]({arguments.out.with_suffix('.svg').name})\n"
     )
-    arguments.out.write_text(head + table(rows) + "\n", encoding="utf-8")
+    told = table(rows) + "\n" + missed_table(rows)
+    arguments.out.write_text(head + told + "\n", encoding="utf-8")
     plot(rows, arguments.out.with_suffix(".svg"))
-    print(table(rows))
+    print(told)
 
 
 if __name__ == "__main__":

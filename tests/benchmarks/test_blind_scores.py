@@ -16,7 +16,7 @@ from benchmarks.blind_scores import (
     seam_jump,
     strip_distance,
 )
-from benchmarks.fitness_tables import judged
+from benchmarks.fitness_tables import judged, missed
 from nasdip_engine.seeding import generator
 
 SIDE = 48
@@ -106,3 +106,19 @@ def test_a_perfect_score_has_no_regret_and_a_wrong_one_has_it_all() -> None:
     wrong = judged(-score, rows)
     assert (wrong["psnr"], wrong["regret"]) == pytest.approx((-1, 5))
     assert math.isnan(judged(np.ones(5), rows)["psnr"])
+
+
+def test_noise_that_all_networks_share_hides_nothing_and_what_they_do_not_share_does() -> None:
+    true = np.array([100.0, 110, 120, 130, 140, 150, 900])  # the last is not among the six best
+    strayed = np.array([3.0, -3, 3, -3, 3, -3, 500])
+
+    def rows(held_out: np.ndarray) -> list[dict[str, object]]:
+        told = [10 * np.log10(255**2 / values) for values in (true, held_out)]
+        return [
+            {"truth": {"psnr": psnr}, "curves": {"pixels": [held - 1, held]}}
+            for psnr, held in zip(*told, strict=True)
+        ]
+
+    spread = float(np.std(true[:6], ddof=1))
+    assert missed(rows(true + 625)) == pytest.approx((spread, 0), abs=1e-9)
+    assert missed(rows(true + 625 + strayed)) == pytest.approx((spread, np.std(strayed[:6], ddof=1)))
