@@ -37,14 +37,9 @@ _LOSS = "training loss, at the end"
 _AT_END = frozenset({_LOSS, _PAPER})
 _BLOCKS = "held out: 8x8 blocks (fits of their own)"
 _BEST = 6
-_SAMPLED = (
-    "sigma 15",
-    "sigma 25",
-    "sigma 50",
-    "scattered 50 %",
-)  # a pixel's error there is that of the result, and noise
+# Where a pixel's error is that of the result, and noise.
+_SAMPLED = ("sigma 15", "sigma 25", "sigma 50", "scattered 50 %")
 _DEFAULTS = {"strokes": "held out: copies", "large hole": "held out: 2 copies, mean error"}
-
 _MISSED = (
     "Among a picture's six best networks, in squares of 8-bit values: standard deviation of the true mean squared error, and "
     "of what the held-out pixels' error has besides. Where the second is as large as the first, their order is chance."
@@ -53,6 +48,12 @@ _MISSED = (
 
 def _each(rows: Sequence[Row], value: Callable[[Row], float]) -> Values:
     return np.array([value(row) for row in rows], dtype=np.float64)
+
+
+def _finished(rows: Sequence[Row], picture: str, damage: str) -> list[Row]:
+    """The trainings of one field that did not diverge."""
+    field = (picture, damage, "pixels", None)
+    return [row for row in rows if (row["picture"], row["damage"], row["arm"], row["reason"]) == field]
 
 
 def _mean_rank(parts: Sequence[Values]) -> Values:
@@ -176,17 +177,7 @@ def table(rows: Sequence[Row]) -> str:
     found = _by_picture(rows)
     lines = []
     for damage, by_score in found.items():
-        counted = [
-            len(
-                [
-                    1
-                    for row in rows
-                    if (row["picture"], row["damage"], row["arm"], row["reason"])
-                    == (picture, damage, "pixels", None)
-                ]
-            )
-            for picture in PICTURES
-        ]
+        counted = [len(_finished(rows, picture, damage)) for picture in PICTURES]
         lines += [
             "",
             f"## {damage}",
@@ -246,12 +237,7 @@ def missed_table(rows: Sequence[Row]) -> str:
     for damage in _SAMPLED:
         told = []
         for picture in PICTURES:
-            mine = [
-                row
-                for row in rows
-                if (row["picture"], row["damage"], row["arm"], row["reason"])
-                == (picture, damage, "pixels", None)
-            ]
+            mine = _finished(rows, picture, damage)
             told.append("{:.0f}, {:.0f}".format(*missed(mine)) if len(mine) >= _BEST else "-")
         lines.append(f"| {damage} | " + " | ".join(told) + " |")
     return "\n".join(lines)
