@@ -133,6 +133,8 @@ def test_a_raced_search_is_compared_with_the_same_search_of_whole_fits_alone() -
 
     rows = [one("coffee", "whole fits", 2, 25.0, 4000), one("coffee", "raced", 2, 24.5, 1000)]
     rows += [one("coffee", "raced", 3, 10.0, 9000), one("rocket", "whole fits", 5, 40.0, 1)]
-    assert raced_searches.table(rows).splitlines()[-1] == (
-        "| 4x | 1 | -0.50 (0 of 1) | +0.00 (0 of 1) | -0.50 (0 of 1) | 0.25 |"
-    )
+    rows += [one("coffee", "raced from a third", 2, 25.5, 2000)]
+    assert raced_searches.table(rows).splitlines()[-2:] == [
+        "| 4x | raced | 1 | -0.50 (0 of 1) | +0.00 (0 of 1) | -0.50 (0 of 1) | 0.25 |",
+        "| 4x | raced from a third | 1 | +0.50 (1 of 1) | +0.00 (0 of 1) | +0.50 (1 of 1) | 0.50 |",
+    ]
