@@ -22,9 +22,8 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from benchmarks.fitness_study import KEY, ROWS
+from benchmarks.fitness_study import DAMAGES, KEY, ROWS
 from benchmarks.study_fits import RowFile, span, write_page
-from benchmarks.study_pictures import DAMAGES
 
 __all__ = ["agreement"]
 

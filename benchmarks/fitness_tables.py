@@ -22,11 +22,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from benchmarks.fitness_study import KEY, ROWS
+from benchmarks.fitness_study import DAMAGES, KEY, ROWS
 from benchmarks.study_fits import RowFile, span
-from benchmarks.study_pictures import DAMAGES, PICTURES
+from benchmarks.study_pictures import PICTURES
 
-__all__ = ["judged", "missed", "scores_of", "table"]
+__all__ = ["arms_table", "judged", "missed", "scores_of", "table"]
 
 Row = Mapping[str, Any]
 Values = NDArray[np.float64]
@@ -35,7 +35,10 @@ _CONTROL = "parameters (control)"
 _PAPER = "LPIPS observed, at the end (the paper's score, our fit)"
 _LOSS = "training loss, at the end"
 _AT_END = frozenset({_LOSS, _PAPER})
-_BLOCKS = "held out: 8x8 blocks (fits of their own)"
+_BLOCKS = {
+    "blocks": "held out: 8x8 blocks (fits of their own)",
+    "small blocks": "held out: 4x4 blocks (fits of their own)",
+}
 _BEST = 6
 # Where a pixel's error is that of the result, and noise.
 _SAMPLED = ("sigma 15", "sigma 25", "sigma 50", "scattered 50 %")
@@ -44,6 +47,23 @@ _MISSED = (
     "Among a picture's six best networks, in squares of 8-bit values: standard deviation of the true mean squared error, and "
     "of what the held-out pixels' error has besides. Where the second is as large as the first, their order is chance."
 )
+_WIDER = (
+    "The order by the held-out error with a tenth of the pixels held out (pixels) and with three tenths (wider), and what it "
+    "chooses, judged by the truth of the same networks trained from other first weights with a tenth held out."
+)
+_SMALLER = (
+    "The same of blocks of 8 x 8 (blocks) and 4 x 4 (small blocks), a tenth of the pixels each, judged by the truth of their own "
+    "fits, which did not see the blocks and were stopped by them."
+)
+_CHOSEN = (
+    "The order by the fits with 4 x 4 blocks held out (small blocks) and by those with single pixels held out (pixels), judged "
+    "by the truth of the former."
+)
+_ARMS_HEADER = (
+    "| degradation | networks | Spearman: {0} | {1} | gain | regret, dB: {0} | {1} | gain | PSNR chosen: {0} | {1} | gain |\n"
+    "|---|---|---|---|---|---|---|---|---|---|---|"
+)
+_MOST = 30
 
 
 def _each(rows: Sequence[Row], value: Callable[[Row], float]) -> Values:
@@ -151,10 +171,11 @@ def _by_picture(rows: Sequence[Row]) -> dict[str, dict[str, dict[str, dict[str, 
                 continue
             for name, score in scores_of(damage, mine).items():
                 found[damage][name][picture] = judged(score, mine, at_end=name in _AT_END)
-            blocked = sorted(cells[picture, damage, "blocks"], key=lambda row: row["genome"])
-            if len(blocked) >= _FEWEST:
-                score = _each(blocked, lambda row: row["at_stop"]["held out"]["blocks"])
-                found[damage][_BLOCKS][picture] = judged(score, blocked)
+            for arm, name in _BLOCKS.items():
+                blocked = sorted(cells[picture, damage, arm], key=lambda row: row["genome"])
+                if len(blocked) >= _FEWEST:
+                    score = _each(blocked, lambda row: max(row["curves"]["blocks"]))
+                    found[damage][name][picture] = judged(score, blocked)
     return found
 
 
@@ -243,6 +264,57 @@ def missed_table(rows: Sequence[Row]) -> str:
     return "\n".join(lines)
 
 
+def arms_table(rows: Sequence[Row], arms: tuple[str, str], judge: str | None) -> str:
+    """Markdown: two ways of holding out, on the networks that were trained in both.
+
+    judge: the arm whose truth decides, of other trainings of the same networks; None for each arm's own.
+    """
+    by_key = {tuple(row[name] for name in KEY): row for row in rows if row["reason"] is None}
+    lines = [_ARMS_HEADER.format(*arms)]
+    for damage in DAMAGES:
+        counted, told = [], []
+        for picture in PICTURES:
+            needed = {*arms, judge or arms[0]}
+            numbers = [
+                number
+                for number in range(_MOST)
+                if all((picture, damage, arm, number) in by_key for arm in needed)
+            ]
+            if len(numbers) < _FEWEST:
+                continue
+            counted.append(len(numbers))
+            fields = {
+                arm: [by_key[picture, damage, arm, number] for number in numbers] for arm in sorted(needed)
+            }
+            told.append([_chosen(fields[arm], fields[judge or arm]) for arm in arms])
+        if counted:
+            both = np.array(told).transpose(2, 1, 0)  # figure, arm, picture
+            cells = [_interval(values) for one in both for values in (*one, one[1] - one[0])]
+            lines.append(f"| {damage} | {span(counted)} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _chosen(field: Sequence[Row], judge: Sequence[Row]) -> tuple[float, float, float]:
+    """Spearman of the held-out PSNR with the truth, regret, and the true PSNR of the network that it picks."""
+    score = _each(field, lambda row: max(next(iter(row["curves"].values()))))
+    true = _each(judge, lambda row: row["truth"]["psnr"])
+    picked = float(true[int(np.argmax(score))])
+    return float(stats.spearmanr(score, true).statistic), float(true.max()) - picked, picked
+
+
+def compared(rows: Sequence[Row]) -> str:
+    """Markdown: what a larger sample, smaller blocks, and pixels to choose by instead of blocks are worth."""
+    parts = (
+        ("A larger sample", _WIDER, ("pixels", "wider"), "again"),
+        ("Smaller blocks", _SMALLER, ("blocks", "small blocks"), None),
+        ("Chosen by pixels, stopped by blocks", _CHOSEN, ("small blocks", "pixels"), "small blocks"),
+    )
+    told = [
+        f"\n## {title}\n\n{words}\n\n{arms_table(rows, arms, judge)}" for title, words, arms, judge in parts
+    ]
+    return "\n".join(told)
+
+
 def plot(rows: Sequence[Row], path: Path) -> None:
     """Mean Spearman with the true PSNR of every score, by degradation: SVG."""
     from matplotlib import rc_context
@@ -285,7 +357,7 @@ def main() -> None:
         "the one that the score picks.\n\n"
         f"![Spearman by score and degradation]({arguments.out.with_suffix('.svg').name})\n"
     )
-    told = table(rows) + "\n" + missed_table(rows)
+    told = "\n".join(part(rows) for part in (table, missed_table, compared))
     arguments.out.write_text(head + told + "\n", encoding="utf-8")
     plot(rows, arguments.out.with_suffix(".svg"))
     print(told)

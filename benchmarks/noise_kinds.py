@@ -182,7 +182,7 @@ def _fit(
         build(phenotype, height, width, channels, generator(_SEED, "weights", phenotype.digest)),
         noise_input(channels, height, width, generator(_SEED, "input", channels, height, width)),
         degradation,
-        held_out_set(degradation, task, share, _SEED),
+        held_out_set(degradation, task, share, _SEED, settings.hold_out_block),
         FitSettings(iterations, settings.learning_rate, settings.loss, settings.average_decay),
         jitter_rng=generator(_SEED, "jitter"),
         report=report,
@@ -213,6 +213,7 @@ def arm(case: Case, assumed: str) -> dict[str, Any]:
         observed,
         mask,
         hold_out_share=settings.hold_out_share,
+        hold_out_block=settings.hold_out_block,
         evaluation_seed=_SEED,
         alive=lambda: None,
     )

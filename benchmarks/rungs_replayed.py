@@ -18,9 +18,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.fitness_study import KEY, ROWS
+from benchmarks.fitness_study import DAMAGES, KEY, ROWS
 from benchmarks.study_fits import RowFile, interval, span, write_page
-from benchmarks.study_pictures import DAMAGES
 from nasdip_engine.evolution.racing import LOOK_EVERY, Field, Race, rank_correlation
 
 __all__ = ["raced", "table"]

@@ -68,7 +68,8 @@ class Study:
         self.settings: SearchSettings = settings_for("preview", asked.task)
         self.seed = Seeds.from_seed(0).evaluation_seed
         self.degradation = degradation_for(asked.task, asked.observed, asked.mask)
-        self.held_out = held_out_set(self.degradation, asked.task, self.settings.hold_out_share, self.seed)
+        share, block = self.settings.hold_out_share, self.settings.hold_out_block
+        self.held_out = held_out_set(self.degradation, asked.task, share, self.seed, block)
 
     @property
     def held_share(self) -> float:

@@ -1,7 +1,8 @@
 """The pictures and degradations of the studies: a clean picture, what is observed of it, and what is asked.
 
 Six photographs that ship with scikit-image, so that anybody can repeat a study; two of them (chelsea's fur, gravel) are
-texture, where networks differ most. Each is the middle square, resampled to the study's side.
+texture, where networks differ most. Each is the middle square, resampled to the study's side, or, where a damage is named
+"..., full resolution", a cut of that side out of its middle: near pixels of a camera are alike, which reduced ones deny.
 """
 
 from __future__ import annotations
@@ -48,6 +49,7 @@ PICTURES: Mapping[str, Callable[[], Pixels]] = MappingProxyType(
     }
 )
 TEXTURED = frozenset({"chelsea", "gravel"})
+_FULL = ", full resolution"
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,9 +72,20 @@ def clean_picture(picture: str, side: int) -> Pixels:
     return square(PICTURES[picture](), side)
 
 
+def _cut(picture: str, side: int) -> Pixels:
+    whole = PICTURES[picture]()
+    top, left = ((extent - side) // 2 for extent in whole.shape[:2])
+    return np.ascontiguousarray(whole[top : top + side, left : left + side])
+
+
 def problem(picture: str, damage: str, side: int, seed: int = 0) -> Problem:
-    """One picture damaged in one of DAMAGES.  seed: of the noise and the hole, which differ from picture to picture."""
-    return DAMAGES[damage](clean_picture(picture, side), generator(seed, "study", damage, picture, side))
+    """One picture damaged in one of DAMAGES, or in "JPEG 10, full resolution" and the like.
+
+    seed: of the noise and the hole, which differ from picture to picture.
+    """
+    made = _cut if damage.endswith(_FULL) else clean_picture
+    done = DAMAGES[damage.removesuffix(_FULL)]
+    return done(made(picture, side), generator(seed, "study", damage, picture, side))
 
 
 _Damage = Callable[[Pixels, np.random.Generator], Problem]
@@ -84,8 +97,8 @@ def _noisy(sigma: float) -> _Damage:
     )
 
 
-def _jpeg(clean: Pixels, _: np.random.Generator) -> Problem:
-    return Problem(clean, degrade.jpeg(clean, 10), None, Task(TaskKind.DENOISE))
+def _jpeg(quality: int) -> _Damage:
+    return lambda clean, _: Problem(clean, degrade.jpeg(clean, quality), None, Task(TaskKind.DENOISE))
 
 
 def _camera(clean: Pixels, rng: np.random.Generator) -> Problem:
@@ -116,7 +129,8 @@ DAMAGES: Mapping[str, _Damage] = MappingProxyType(
         "sigma 15": _noisy(15),
         "sigma 25": _noisy(25),
         "sigma 50": _noisy(50),
-        "JPEG 10": _jpeg,
+        "JPEG 10": _jpeg(10),
+        "JPEG 30": _jpeg(30),
         "camera": _camera,
         # So many strokes are a fifth of a picture of 96 px and a thirteenth of one of 256: "thin strokes" are alike at any side.
         "strokes": _holed(lambda height, _, rng: strokes_mask(height, 24, rng)),

@@ -24,7 +24,7 @@ from nasdip_engine.framing import resized_floats
 from nasdip_engine.restoration.degradation import Degradation, degradation_for, held_out_error, held_out_set
 from nasdip_engine.restoration.fitness import held_out_psnr
 from nasdip_engine.restoration.noise_level import noise_sigma
-from nasdip_engine.task import Task, TaskKind
+from nasdip_engine.task import BLOCK, Task, TaskKind
 
 __all__ = ["Baseline", "baseline", "baseline_method", "check_makeable"]
 
@@ -107,6 +107,7 @@ def baseline(
     mask: BoolArray | None,
     *,
     hold_out_share: float,
+    hold_out_block: int = BLOCK,
     evaluation_seed: int,
     method: str | None = None,
     bit_depth: int | None = None,
@@ -119,7 +120,7 @@ def baseline(
     `alive` is called between the steps.  Raises what `check_makeable` raises.
     """
     degradation = degradation_for(task, pixels, mask)
-    held_out = held_out_set(degradation, task, hold_out_share, evaluation_seed)
+    held_out = held_out_set(degradation, task, hold_out_share, evaluation_seed, hold_out_block)
     missing = ~degradation.known.numpy()
     hidden = held_out.numpy() | missing
     to_fill = int(np.count_nonzero(hidden))

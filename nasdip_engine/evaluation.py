@@ -83,7 +83,13 @@ def _fit_genome(request: Request, progress: Callable[[Progress], None]) -> dict[
         progress, iterations, degradation, truth, _recorder(request, degradation, iterations)
     )
     price = cost(phenotype, height, width, settings.input_channels).multiply_adds
-    held_out = held_out_set(degradation, request.task, settings.hold_out_share, request.evaluation_seed)
+    held_out = held_out_set(
+        degradation,
+        request.task,
+        settings.hold_out_share,
+        request.evaluation_seed,
+        settings.hold_out_block,
+    )
     try:
         fitted = _fit(request, phenotype, degradation, held_out, iterations, reporter)
         stills = reporter.stopped(fitted)
@@ -200,6 +206,7 @@ def _baseline_made(request: Request, alive: Callable[[], None]) -> dict[str, Any
         pixels,
         mask,
         hold_out_share=request.settings.hold_out_share,
+        hold_out_block=request.settings.hold_out_block,
         evaluation_seed=request.evaluation_seed,
         method=request.method,
         bit_depth=request.bit_depth,

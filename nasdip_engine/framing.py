@@ -232,7 +232,7 @@ def search_frame(frame: Frame, task: Task, settings: SearchSettings) -> Frame:
 
     INPAINT: around the hole, or where hole and context meet if it is larger.  Otherwise the most varied
     window.  Correlated noise: it begins on the upload's own grid of 8x8 blocks, two of them a side at least, so that
-    a block of the frame is a block of JPEG's.  Deterministic; ties go to the first window by rows.
+    none of its blocks lies in two of JPEG's.  Deterministic; ties go to the first window by rows.
     """
     side = max(settings.crop // task.factor, -(-SMALLEST_SIDE // task.factor))
     if task.noise == CORRELATED:

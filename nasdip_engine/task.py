@@ -38,7 +38,8 @@ class TaskKind(StrEnum):
 
 
 BLOCK = 8
-"""Side in pixels of the blocks in which correlated noise is held out: JPEG quantises each 8x8 block by itself."""
+"""Side in pixels of JPEG's blocks, each quantised by itself: frames of correlated noise begin on their grid, and runs older
+than the setting `hold_out_block` held them out whole."""
 NONE, INDEPENDENT, CORRELATED, IMPULSE = "none", "independent", "correlated", "impulse"
 NOISES: Mapping[TaskKind, tuple[str, ...]] = MappingProxyType(
     {

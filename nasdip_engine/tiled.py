@@ -103,6 +103,7 @@ def baseline_parts(request: Request, alive: Alive) -> dict[str, Any]:
                 pixels,
                 mask,
                 hold_out_share=request.settings.hold_out_share,
+                hold_out_block=request.settings.hold_out_block,
                 evaluation_seed=request.evaluation_seed,
                 method=method,
                 alive=alive,
@@ -124,8 +125,8 @@ def _most_to_fill(request: Request, alive: Alive) -> int:
         if mask is None:
             continue
         degradation = degradation_for(request.task, pixels, mask)
-        share = request.settings.hold_out_share
-        held_out = held_out_set(degradation, request.task, share, request.evaluation_seed)
+        share, block = request.settings.hold_out_share, request.settings.hold_out_block
+        held_out = held_out_set(degradation, request.task, share, request.evaluation_seed, block)
         most = max(most, int(np.count_nonzero(held_out.numpy() | ~mask)))
     return most
 

@@ -48,6 +48,7 @@ PAPER: Mapping[str, Printed] = MappingProxyType(
         "kernel": Printed("bilinear", "eq. 5: D by bilinear interpolation"),
         "fitness": Printed("lpips-observed", "eq. 6: LPIPS, blind"),
         "hold_out_share": Printed(0.0, "eq. 3-5: the loss is over the whole observation"),
+        "hold_out_block": Printed(8, "silent: decides nothing where nothing is held out"),
         "average_decay": Printed(0.0, "eq. 2: the network's output itself, not a mean of outputs"),
         "jitter": Printed(0.0, "fig. 2: constant noise field"),
         "final_jitter": Printed(0.0, "fig. 2: constant noise field"),

@@ -8,7 +8,17 @@ from typing import Any
 
 from nasdip_engine.evolution.paper import PAPER
 
-__all__ = ["FINAL_JITTER", "GPU_PRESETS", "JITTER_FROM", "MEASURED", "PRESETS", "RACED", "REFITTED", "worth"]
+__all__ = [
+    "FINAL_JITTER",
+    "GPU_PRESETS",
+    "HELD_OUT_BLOCK",
+    "JITTER_FROM",
+    "MEASURED",
+    "PRESETS",
+    "RACED",
+    "REFITTED",
+    "worth",
+]
 
 # Iterations, widths and shares were tuned by benchmarks (docs/benchmarks.md).  Fields that are not named have the
 # defaults of SearchSettings; cost caps and learning rates follow the task and the crop (settings_for).
@@ -56,6 +66,8 @@ RACED: Mapping[str, Mapping[str, float]] = MappingProxyType(
     {"preview": MappingProxyType({"inpaint": 0.167, "upscale": 0.167})}
 )
 """`first_rung` of exact pictures by preset and task, where a race finds as good a network (docs/results/raced-searches.md)."""
+HELD_OUT_BLOCK = 4
+"""Side in pixels of the blocks that are held out where noise is correlated (decision 15)."""
 FINAL_JITTER = 0.01
 JITTER_FROM: Mapping[str, int] = MappingProxyType({"denoise": 500, "inpaint": 700, "upscale": 1700})
 """From so many `final_iterations` on noise of FINAL_JITTER on the input pays (decision 20, docs/results/final-fits.md)."""

@@ -14,12 +14,21 @@ from types import MappingProxyType
 from typing import Any
 
 from nasdip_engine.errors import SettingsError
-from nasdip_engine.evolution.presets import FINAL_JITTER, GPU_PRESETS, JITTER_FROM, PRESETS, RACED, REFITTED
+from nasdip_engine.evolution.allowed import CHOICES, RANGES, check_choice, checked_number
+from nasdip_engine.evolution.presets import (
+    FINAL_JITTER,
+    GPU_PRESETS,
+    HELD_OUT_BLOCK,
+    JITTER_FROM,
+    PRESETS,
+    RACED,
+    REFITTED,
+)
 from nasdip_engine.evolution.racing import Race
 from nasdip_engine.evolution.refusals import SMALLEST_OBSERVED, check_kernel, check_together
-from nasdip_engine.genome.genome import MAX_UNITS, REPRESENTATIONS
+from nasdip_engine.genome.genome import REPRESENTATIONS
 from nasdip_engine.genome.starters import starter_multiply_adds_per_pixel
-from nasdip_engine.task import IMPULSE, KERNELS, NONE, Task, TaskKind
+from nasdip_engine.task import BLOCK, CORRELATED, IMPULSE, NONE, Task, TaskKind
 
 __all__ = [
     "GPU_PRESETS",
@@ -37,71 +46,29 @@ __all__ = [
 TILE = 512
 """Largest side in pixels of a picture that is fitted whole, and of a tile of a larger one."""
 
-_RANGES: Mapping[str, tuple[float, float]] = MappingProxyType(
-    {
-        "units": (1, MAX_UNITS),
-        "population": (2, 1000),
-        "generations": (1, 100),
-        "iterations": (1, 20_000),
-        "final_iterations": (1, 20_000),
-        "finalists": (1, 4),
-        "mutation_rate": (0.0, 1.0),
-        "elite_share": (0.0, 0.5),
-        "cull_share": (0.0, 0.5),
-        "starter_share": (0.0, 1.0),
-        "cost_cap": (0, 10**9),
-        "memory_limit": (64, 10**6),
-        "crop": (32, 512),
-        "learning_rate": (1e-5, 1.0),
-        "average_decay": (0.0, 0.9999),
-        "jitter": (0.0, 1.0),
-        "final_jitter": (0.0, 1.0),
-        "input_channels": (1, 128),
-        "hold_out_share": (0.01, 0.15),
-        "threads": (1, 64),
-        "tile": (64, 1024),
-        "tile_finalists": (1, 4),
-        "first_rung": (0.02, 1.0),
-        "promoted_share": (0.05, 0.95),
-    }
-)
-_CHOICES: Mapping[str, tuple[Any, ...]] = MappingProxyType(
-    {
-        "preset": ("preview", "balanced", "thorough", "paper"),
-        "representation": tuple(REPRESENTATIONS),
-        "selection": ("rank", "fitness", "tournament"),
-        "loss": ("squared", "absolute"),
-        "fitness": ("held-out", "lpips-observed"),
-        "kernel": KERNELS,
-        "precision": ("fp32", "bf16"),
-        "device_class": ("cpu", "cuda"),
-        "redraw": (True, False),
-        "refit": (True, False, None),
-    }
-)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SearchSettings:
     """One search's settings.  Raises SettingsError that names the field and what is allowed.
 
-    representation and units say which genomes; generations counts generation 0.  iterations is the length of a
-    search fit, final_iterations the limit of the final one; genomes of a representation with lengths (asymt) say
-    both themselves.  finalists are the distinct networks that get a final fit.  cost_cap is in forward
-    multiply-adds for each output pixel at the size of the crop, 0 for none; memory_limit in MB of modelled memory
-    of one fit; crop in output pixels a side.  redraw: draw invalid, too expensive and already seen networks again,
-    which the paper does not.  hold_out_share is the part of the observations kept out of the loss, 0 (none) only
-    where fitness scores without them: fitness is "held-out" (PSNR on the observations held out) or the paper's
-    "lpips-observed" (eq. 6: LPIPS against the observation itself).  average_decay is of the averaged output, 0 for
-    the last output alone; jitter the standard deviation of the noise added to z in each iteration, final_jitter that of
-    final fits, None for the same as in search fits.  tile is the most pixels a side of a picture that is fitted
-    whole; larger ones are fitted in tiles of that size by the best tile_finalists networks.  first_rung is the part
-    of the iterations for which every new network of a generation is trained, the best promoted_share of them three
-    times as long, and so on up to the whole fit; 1 trains all whole (`evolution.racing`), as does a search fit too
-    short for a rung.  refit: whether a final fit is done again with the held-out observations too, for as long as
-    they said (decision 21); None is what runs have that are older than the setting (`refits`).  The paper's value of
-    each, and where it is printed, stand in `evolution.paper`.  precision, threads and device_class say what an
-    evaluation computes with; `devices.refusal` says where a machine can't.
+    representation and units say which genomes; generations counts generation 0. iterations is the length of a search
+    fit, final_iterations the limit of the final one; genomes of a representation with lengths (asymt) say both
+    themselves. finalists are the distinct networks that get a final fit. cost_cap is in forward multiply-adds for
+    each output pixel at the size of the crop, 0 for none; memory_limit in MB of modelled memory of one fit; crop in
+    output pixels a side. redraw: draw invalid, too expensive and already seen networks again, which the paper does
+    not. hold_out_share is the part of the observations kept out of the loss, 0 (none) only where fitness scores
+    without them: fitness is "held-out" (PSNR on the observations held out) or the paper's "lpips-observed" (eq. 6:
+    LPIPS against the observation itself). hold_out_block is the side in pixels of the blocks held out where noise is
+    correlated; 8 is what runs have that are older than the setting. average_decay is of the averaged output, 0 for
+    the last output alone; jitter the standard deviation of the noise added to z in each iteration, final_jitter that
+    of final fits, None for the same as in search fits. tile is the most pixels a side of a picture that is fitted
+    whole; larger ones are fitted in tiles of that size by the best tile_finalists networks. first_rung is the part of
+    the iterations for which every new network of a generation is trained, the best promoted_share of them three times
+    as long, and so on up to the whole fit; 1 trains all whole (`evolution.racing`), as does a search fit too short
+    for a rung. refit: whether a final fit is done again with the held-out observations too, for as long as they said
+    (decision 21); None is what runs have that are older than the setting (`refits`). The paper's value of each, and
+    where it is printed, stand in `evolution.paper`. precision, threads and device_class say what an evaluation
+    computes with; `devices.refusal` says where a machine can't.
     """
 
     preset: str
@@ -127,6 +94,7 @@ class SearchSettings:
     jitter: float = 0.0
     input_channels: int = 32
     hold_out_share: float = 0.05
+    hold_out_block: int = BLOCK
     fitness: str = "held-out"
     kernel: str = "bicubic"
     precision: str = "fp32"
@@ -142,12 +110,12 @@ class SearchSettings:
     def __post_init__(self) -> None:
         for field in fields(self):
             value = getattr(self, field.name)
-            if field.name in _CHOICES:
-                _check_choice(field.name, value)
+            if field.name in CHOICES:
+                check_choice(field.name, value)
             elif field.name == "hold_out_share" and self.fitness == "lpips-observed" and _is_zero(value):
                 object.__setattr__(self, field.name, 0.0)
             elif value is not None or field.default is not None:
-                object.__setattr__(self, field.name, _checked_number(field.name, value, field.type == "int"))
+                object.__setattr__(self, field.name, checked_number(field.name, value, field.type == "int"))
         if self.first_rung < 1 and self.fitness != "held-out":
             raise SettingsError(
                 f"first_rung is {self.first_rung}; with fitness {self.fitness!r} it must be 1: that score may fall as a "
@@ -255,7 +223,7 @@ _EVALUATION = (
     "precision",
     "threads",
 )
-_YOUNGER: Mapping[str, Any] = MappingProxyType({"fitness": "held-out"})
+_YOUNGER: Mapping[str, Any] = MappingProxyType({"fitness": "held-out", "hold_out_block": BLOCK})
 
 
 def _at_least_one(share: float, population: int) -> int:
@@ -264,23 +232,6 @@ def _at_least_one(share: float, population: int) -> int:
 
 def _is_zero(value: Any) -> bool:
     return not isinstance(value, bool) and isinstance(value, int | float) and value == 0
-
-
-def _check_choice(name: str, value: Any) -> None:
-    allowed = _CHOICES[name]
-    if not any(value is choice or (isinstance(value, str) and value == choice) for choice in allowed):
-        listed = ", ".join(str(choice) for choice in allowed)
-        raise SettingsError(f"{name} is {value!r}; allowed: {listed}", field=name)
-
-
-def _checked_number(name: str, value: Any, whole: bool) -> int | float:
-    low, high = _RANGES[name]
-    kind = "a whole number" if whole else "a number"
-    if isinstance(value, bool) or not isinstance(value, int if whole else int | float):
-        raise SettingsError(f"{name} is {value!r}; it must be {kind} from {low} to {high}", field=name)
-    if not low <= value <= high:
-        raise SettingsError(f"{name} is {value}; allowed is {low} to {high}", field=name)
-    return value if whole else float(value)
 
 
 _CAP_IN_STARTERS = {"preview": 4.5, "balanced": 4.5, "thorough": 6}
@@ -303,7 +254,7 @@ def task_for(preset: str, task: Task, kernel: str | None = None) -> Task:
     kernel: the reduction D of eq. 5 that UPSCALE assumes, where a user names one; None for the preset's: bilinear
     in "paper", else the task's own.  Raises SettingsError naming the field.
     """
-    _check_choice("preset", preset)
+    check_choice("preset", preset)
     named = PRESETS[preset].get("kernel", task.kernel) if kernel is None else kernel
     return replace(task, kernel=named)
 
@@ -318,7 +269,7 @@ def settings_for(preset: str, task: Task, overrides: Mapping[str, Any] | None = 
     one that it was not measured for; without noise what RACED names is raced unless first_rung is given.  The cost cap
     follows units, crop and input channels unless given or the preset has one.  Raises SettingsError naming the field.
     """
-    _check_choice("preset", preset)
+    check_choice("preset", preset)
     given = dict(overrides or {})
     _check_names(given)
     if given.get("refit", False) is None:
@@ -330,6 +281,8 @@ def settings_for(preset: str, task: Task, overrides: Mapping[str, Any] | None = 
         values["first_rung"] = RACED.get(preset, {}).get(task.kind, 1.0)
     if task.kind in _LEARNING_RATES and task.noise == NONE:
         values["learning_rate"] = base.get("learning_rate", _LEARNING_RATES[task.kind])
+    if task.noise == CORRELATED:
+        values.setdefault("hold_out_block", HELD_OUT_BLOCK)
     if task.noise == IMPULSE:
         values["loss"] = "absolute"  # a squared loss follows the impulses
     # What is known of a picture with a hole is exact and pasted over the result: a refit gains nothing certain.
@@ -343,7 +296,7 @@ def settings_for(preset: str, task: Task, overrides: Mapping[str, Any] | None = 
     settings = SearchSettings(**values)
     if "iterations" in given and "final_iterations" not in given:
         scaled = max(1, round(given["iterations"] * longer))
-        values["final_iterations"] = min(scaled, int(_RANGES["final_iterations"][1]))
+        values["final_iterations"] = min(scaled, int(RANGES["final_iterations"][1]))
     long = task.noise_is_default and values["final_iterations"] >= JITTER_FROM[task.kind]
     if long and "final_jitter" not in values and "jitter" not in given:
         values["final_jitter"] = FINAL_JITTER
@@ -358,11 +311,11 @@ def allowed_values() -> dict[str, str]:
     """What each setting that may be set by hand allows, in words: "2 to 1000", "sym, asym or asymt"."""
     words = {}
     for field in fields(SearchSettings):
-        if field.name in _RANGES:
-            low, high = _RANGES[field.name]
+        if field.name in RANGES:
+            low, high = RANGES[field.name]
             words[field.name] = f"{low} to {high}"
         elif field.name != "preset":
-            *others, last = (str(choice).lower() for choice in _CHOICES[field.name] if choice is not None)
+            *others, last = (str(choice).lower() for choice in CHOICES[field.name] if choice is not None)
             words[field.name] = f"{', '.join(others)} or {last}"
     return words
 

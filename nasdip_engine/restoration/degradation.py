@@ -76,8 +76,11 @@ class Degradation(Protocol):
         """
         ...
 
-    def hold_out(self, share: float, rng: np.random.Generator) -> Tensor:
-        """Observations to keep out of the loss: bool (h, w), a proper part of `known`."""
+    def hold_out(self, share: float, rng: np.random.Generator, block: int, /) -> Tensor:
+        """Observations to keep out of the loss: bool (h, w), a proper part of `known`.
+
+        block: side in pixels of what is held out at once where near pixels share their noise.
+        """
         ...
 
     def compose(self, restored: FloatArray, bits: int | None = None) -> Pixels:
@@ -127,10 +130,10 @@ class _Observed:
             return float(difference.abs().mean()) ** 2
         return float(difference.square().mean())
 
-    def _spread(self, share: float, rng: np.random.Generator) -> BoolArray:
+    def _spread(self, share: float, rng: np.random.Generator, block: int) -> BoolArray:
         """Single pixels, or blocks where near pixels share their noise."""
-        draw = blocks if self.noise == CORRELATED else scattered
-        return draw(self.known.numpy(), share, rng)
+        known = self.known.numpy()
+        return blocks(known, share, rng, block) if self.noise == CORRELATED else scattered(known, share, rng)
 
     def compose(self, restored: FloatArray, bits: int | None = None) -> Pixels:
         depth = bits or bits_of(self.pixels)
@@ -145,14 +148,14 @@ class _Observed:
 class Noise(_Observed):
     """|G(z) - x| (eq. 3): every pixel was seen, none of them exactly."""
 
-    def hold_out(self, share: float, rng: np.random.Generator) -> Tensor:
-        return torch.from_numpy(self._spread(share, rng))
+    def hold_out(self, share: float, rng: np.random.Generator, block: int, /) -> Tensor:
+        return torch.from_numpy(self._spread(share, rng, block))
 
 
 class Hole(_Observed):
     """|M(G(z)) - M(x)| (eq. 4), M zero inside the hole: known pixels are exact, the others unseen."""
 
-    def hold_out(self, share: float, rng: np.random.Generator) -> Tensor:
+    def hold_out(self, share: float, rng: np.random.Generator, _block: int, /) -> Tensor:
         return torch.from_numpy(moved_copies(self.known.numpy(), share, rng))
 
 
@@ -162,11 +165,11 @@ class NoisyHole(_Observed):
     Copies of the hole say how well it is filled, pixels or blocks between them when fitting turns to the noise.
     """
 
-    def hold_out(self, share: float, rng: np.random.Generator) -> Tensor:
+    def hold_out(self, share: float, rng: np.random.Generator, block: int, /) -> Tensor:
         known = self.known.numpy()
         copies = moved_copies(known, share, rng)
-        side = BLOCK if self.noise == CORRELATED else 1
-        return torch.from_numpy(within_cap(copies, self._spread(share, rng), known, rng, side))
+        side = block if self.noise == CORRELATED else 1
+        return torch.from_numpy(within_cap(copies, self._spread(share, rng, block), known, rng, side))
 
 
 @dataclass(frozen=True, eq=False)
@@ -181,8 +184,8 @@ class Downsampling(_Observed):
     def observe(self, output: Tensor) -> Tensor:
         return separable(output, self.rows, self.columns)
 
-    def hold_out(self, share: float, rng: np.random.Generator) -> Tensor:
-        return torch.from_numpy(self._spread(share, rng))
+    def hold_out(self, share: float, rng: np.random.Generator, block: int, /) -> Tensor:
+        return torch.from_numpy(self._spread(share, rng, block))
 
     def _at_output_size(self) -> Pixels:
         return self._nothing  # no output pixel is exact
@@ -215,10 +218,13 @@ def degradation_for(task: Task, pixels: Pixels, mask: BoolArray | None) -> Degra
     return Downsampling(pixels, observation, everywhere, size, exact, task.noise, rows, columns)
 
 
-def held_out_set(degradation: Degradation, task: Task, share: float, evaluation_seed: int) -> Tensor:
+def held_out_set(
+    degradation: Degradation, task: Task, share: float, evaluation_seed: int, block: int = BLOCK
+) -> Tensor:
     """The held-out observations of a search, bool (h, w): the same for every genome.
 
-    Depends on the evaluation seed, the task, the mask and the size, on nothing else.  A share of 0 holds nothing out.
+    block: side in pixels of what is held out at once where noise is correlated.  Depends on the evaluation seed, the
+    task, the mask and the size, on nothing else.  A share of 0 holds nothing out.
     """
     if share == 0:
         return torch.zeros_like(degradation.known)
@@ -226,7 +232,7 @@ def held_out_set(degradation: Degradation, task: Task, share: float, evaluation_
     mask = hashlib.sha256(degradation.known.numpy().tobytes()).hexdigest()
     assumed = () if task.noise_is_default else (task.noise,)
     purpose = ("held-out", str(task.kind), task.factor, height, width, mask, *assumed)
-    return degradation.hold_out(share, generator(evaluation_seed, *purpose))
+    return degradation.hold_out(share, generator(evaluation_seed, *purpose), block)
 
 
 def held_out_error(degradation: Degradation, restored: FloatArray, held_out: Tensor) -> float:

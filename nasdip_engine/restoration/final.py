@@ -65,7 +65,9 @@ def combine_finals(
     Raises SettingsError where there is none, or where arrays, names and frame do not belong together.
     """
     degradation = degradation_for(task, pixels, mask)
-    held_out = held_out_set(degradation, task, settings.hold_out_share, evaluation_seed)
+    held_out = held_out_set(
+        degradation, task, settings.hold_out_share, evaluation_seed, settings.hold_out_block
+    )
     watched = bool(held_out.any())
     twice = settings.refits(task) and watched
     _check(arrays, names, (2, *degradation.output_size) if twice else degradation.output_size)

@@ -51,23 +51,23 @@ def scattered(known: BoolArray, share: float, rng: np.random.Generator) -> BoolA
     return held.reshape(known.shape)
 
 
-def blocks(known: BoolArray, share: float, rng: np.random.Generator) -> BoolArray:
-    """Whole blocks, drawn until `share` of the known pixels (twice that if few) is covered or over.
+def blocks(known: BoolArray, share: float, rng: np.random.Generator, side: int = BLOCK) -> BoolArray:
+    """Whole blocks of side x side pixels, drawn until `share` of the known pixels (twice that if few) is covered or over.
 
-    A block is all that is known in one cell of the 8x8 grid that begins at the frame's corner, as JPEG's does; cells
+    A block is all that is known in one cell of the grid that begins at the frame's corner, as JPEG's does; cells
     at the right and lower edge may be cut. Frames of correlated noise begin on the picture's own grid (`framing`).
 
     known: bool (h, w) with known pixels in two cells at least. Returns bool (h, w), a subset of `known`, made of whole
     blocks, neither empty nor all.  Raises ValueError where there are not two blocks.
     """
     rows, columns = known.shape
-    across = -(-columns // BLOCK)
-    cells = (np.arange(rows) // BLOCK)[:, None] * across + (np.arange(columns) // BLOCK)[None, :]
-    sizes = np.bincount(cells[known], minlength=-(-rows // BLOCK) * across)
+    across = -(-columns // side)
+    cells = (np.arange(rows) // side)[:, None] * across + (np.arange(columns) // side)[None, :]
+    sizes = np.bincount(cells[known], minlength=-(-rows // side) * across)
     places = np.flatnonzero(sizes)
     if places.size < 2:
         raise ValueError(
-            f"only {places.size} block of {BLOCK}x{BLOCK} pixels; at least 2 are needed to hold one out"
+            f"only {places.size} block of {side}x{side} pixels; at least 2 are needed to hold one out"
         )
     drawn = rng.permutation(places)
     total = int(sizes.sum())
@@ -81,7 +81,7 @@ def within_cap(
 ) -> BoolArray:
     """Copies of a hole together with as many of the groups of `more` as `CAP` leaves room for.
 
-    A group is what `more` has in one cell of side x side pixels: 1 for single pixels, `BLOCK` for blocks.
+    A group is what `more` has in one cell of side x side pixels: 1 for single pixels, a block's side for blocks.
     copies, more, known: bool (h, w).  Returns bool (h, w), at most `CAP` of the known pixels, or the copies alone.
     """
     rows, columns = known.shape

@@ -16,7 +16,7 @@ from benchmarks.blind_scores import (
     seam_jump,
     strip_distance,
 )
-from benchmarks.fitness_tables import judged, missed
+from benchmarks.fitness_tables import arms_table, judged, missed
 from nasdip_engine.seeding import generator
 
 SIDE = 48
@@ -122,3 +122,20 @@ def test_noise_that_all_networks_share_hides_nothing_and_what_they_do_not_share_
     spread = float(np.std(true[:6], ddof=1))
     assert missed(rows(true + 625)) == pytest.approx((spread, 0), abs=1e-9)
     assert missed(rows(true + 625 + strayed)) == pytest.approx((spread, np.std(strayed[:6], ddof=1)))
+
+
+def test_a_larger_sample_is_judged_by_other_trainings_of_the_same_networks() -> None:
+    """A tenth of the pixels ranks backwards, three tenths as the other trainings do."""
+
+    def field(picture: str) -> list[dict[str, object]]:
+        return [
+            {"picture": picture, "damage": "4x", "arm": arm, "genome": number, "reason": None}
+            | {"curves": {"pixels": [score]}, "truth": {"psnr": float(number)}}
+            for number in range(5)
+            for arm, score in (("pixels", 5 - number), ("wider", number), ("again", 0))
+        ]
+
+    rows = field("coffee") + field("rocket") + field("gravel")[:6]
+    told = arms_table(rows, ("pixels", "wider"), "again").splitlines()[-1]
+    figures = ("-1.00", "1.00", "2.00", "4.00", "0.00", "-4.00", "0.00", "4.00", "4.00")
+    assert told == "| 4x | 5 | " + " | ".join(f"{one} ± 0.00" for one in figures) + " |"

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks import final_fits, fit_settings, refit_limits, stop_rule
+from benchmarks import final_fits, fit_settings, held_out_blocks, refit_limits, stop_rule
 from benchmarks.stop_rule import _MovingVariance, stop
 from benchmarks.study_fits import RowFile, Study, interval
 from benchmarks.study_pictures import problem
@@ -170,3 +170,26 @@ def test_a_limit_is_told_by_what_the_stop_rule_takes_within_it() -> None:
     assert "| found, 8 channels | 400 | -1.25 (0 of 1) [-1.25] | 1.10x |" in told
     assert "| found, 8 channels | 1700 | +11.75 (1 of 1) [+11.75] | 1.10x |" in told
     assert "| found, default | 1700 | +0.00 (0 of 1) |" in told
+
+
+def _blocks_row(picture: str, best: dict[int, int], whole: list[float]) -> dict[str, object]:
+    told = {"picture": picture, "damage": "camera", "side": 96, "network": "starter", "whole": whole}
+    return told | {
+        "blocks": {str(side): {"share": 0.0, "best": best.get(side, 50)} for side in (1, 2, 3, 4, 6, 8)}
+    }
+
+
+def test_blocks_are_compared_by_the_refit_that_each_asks_for() -> None:
+    """The truth peaks after 75 iterations; blocks of 8 say 25, blocks of 3 the right moment, all others 50."""
+    whole = [20.0, 21.0, 23.0, 22.0]
+    row = _blocks_row("coffee", {8: 25, 3: 75}, whole)
+    assert [held_out_blocks.after(row, side) for side in (8, 3, 4)] == [20.0, 23.0, 21.0]
+    assert held_out_blocks.after(row, 4, 2) == 22.0 and held_out_blocks.after(row, 3, 2) == 22.0, (
+        "the last look"
+    )
+    cells = held_out_blocks.table([row]).splitlines()[-1].split(" | ")
+    assert cells[:3] == ["| 96", "camera", "1"]
+    assert cells[3:8] == [
+        f"+{gain:.2f} (1 of 1) [{best}]" for gain, best in ((1, 50), (1, 50), (3, 75), (1, 50), (1, 50))
+    ]
+    assert cells[-1] == "+3.00 (1 of 1) |"

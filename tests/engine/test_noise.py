@@ -9,8 +9,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 from skimage.data import astronaut
@@ -19,6 +17,7 @@ from skimage.restoration import estimate_sigma
 from benchmarks import degrade
 from nasdip_engine.errors import PictureError, SettingsError
 from nasdip_engine.evaluation import evaluate
+from nasdip_engine.evolution.presets import HELD_OUT_BLOCK
 from nasdip_engine.evolution.settings import settings_for
 from nasdip_engine.fillings import fill_from_neighbours
 from nasdip_engine.framing import paste, search_frame
@@ -26,7 +25,7 @@ from nasdip_engine.genome.starters import starters
 from nasdip_engine.request import Kind, Request
 from nasdip_engine.restoration.degradation import degradation_for, held_out_error, held_out_set
 from nasdip_engine.restoration.final import Combination, combine_finals
-from nasdip_engine.restoration.hold_out import CAP, blocks, moved_copies, scattered, within_cap
+from nasdip_engine.restoration.hold_out import moved_copies, scattered
 from nasdip_engine.restoration.noise_level import corrected_psnr, noise_record, noise_sigma
 from nasdip_engine.seeding import generator
 from nasdip_engine.task import BLOCK, NOISES, Task, TaskKind
@@ -102,68 +101,6 @@ def test_impulses_are_fitted_by_absolute_error_unless_a_user_says_otherwise() ->
     assert settings_for("preview", task_of("denoise")).loss == "squared"
 
 
-# --------------------------------------------------------------------------------------------- held-out blocks
-
-
-@st.composite
-def masks(draw: st.DrawFn) -> Mask:
-    """Known pixels of frames of any size and share, in two cells at least."""
-    height, width = draw(st.integers(16, 50)), draw(st.integers(9, 50))
-    known = generator(draw(st.integers(0, 10**6))).random((height, width)) < draw(st.floats(0.2, 1.0))
-    known[0, 0] = known[-1, -1] = True
-    return known
-
-
-def cells_of(part: Mask) -> set[tuple[int, int]]:
-    return {(int(row) // BLOCK, int(column) // BLOCK) for row, column in np.argwhere(part)}
-
-
-@given(masks(), st.floats(0.01, 0.15), st.integers(0, 1000))
-def test_blocks_are_held_out_whole(known: Mask, share: float, seed: int) -> None:
-    held = blocks(known, share, generator(seed))
-    assert np.array_equal(held, blocks(known, share, generator(seed)))
-    assert not (held & ~known).any()
-    assert held.any() and (known & ~held).any()
-    assert not cells_of(held) & cells_of(known & ~held)
-
-
-@pytest.mark.parametrize(("side", "share"), [(64, 0.1), (256, 0.05)])
-def test_as_many_blocks_as_single_pixels_are_held_out(side: int, share: float) -> None:
-    """The share is doubled where observations are few, as for single pixels, and rounded up to a block."""
-    held = np.count_nonzero(blocks(np.ones((side, side), dtype=np.bool_), 0.05, generator(1)))
-    assert share * side**2 <= held < share * side**2 + BLOCK**2
-
-
-def test_one_block_can_not_be_held_out() -> None:
-    with pytest.raises(ValueError, match="only 1 block"):
-        blocks(np.ones((8, 8), dtype=np.bool_), 0.05, generator(1))
-
-
-@given(masks(), st.sampled_from([1, BLOCK]), st.floats(0.01, 0.15), st.integers(0, 1000))
-def test_a_noisy_hole_holds_out_no_more_than_the_cap(known: Mask, side: int, share: float, seed: int) -> None:
-    known[4:9, 3:7] = False
-    copies = moved_copies(known, share, generator(seed))
-    more = (blocks if side == BLOCK else scattered)(known, share, generator(seed))
-    held = within_cap(copies, more, known, generator(seed), side)
-    assert not (copies & ~held).any() and not (held & ~known).any()
-    assert np.count_nonzero(held) <= max(CAP * np.count_nonzero(known), np.count_nonzero(copies))
-    if side == BLOCK:
-        whole = cells_of(held & ~copies)
-        assert not whole & cells_of(known & ~held)
-
-
-def test_a_noisy_hole_holds_out_copies_of_itself_and_what_lies_between(clean: Pixels) -> None:
-    known = np.ones((128, 128), dtype=np.bool_)
-    known[40:60, 50:70] = False
-    for noise in ("independent", "correlated", "impulse"):
-        asked = task_of("inpaint", noise)
-        held = held_out_set(degradation_for(asked, clean, known), asked, 0.05, 3).numpy()
-        seen = {row: int(np.count_nonzero(held[row])) for row in range(128)}
-        assert max(seen.values()) >= 20  # a copy is as wide as the hole
-        assert sum(count > 0 for count in seen.values()) > 80  # and the rest lies all over the picture
-        assert 0.08 * np.count_nonzero(known) < np.count_nonzero(held) <= CAP * np.count_nonzero(known)
-
-
 # ----------------------------------------------------------------------- what the held-out error is worth
 
 
@@ -178,10 +115,10 @@ def test_blocks_show_a_copied_correlated_noise_where_single_pixels_praise_it(
         else degrade.camera(clean, 60, 4, 85, generator(1, "camera"))
     )
 
-    def copied_and_clean(noise: str) -> tuple[float, float]:
+    def copied_and_clean(noise: str, block: int = BLOCK) -> tuple[float, float]:
         asked = task_of("denoise", noise)
         degradation = degradation_for(asked, observed, None)
-        held_out = held_out_set(degradation, asked, 0.05, 3)
+        held_out = held_out_set(degradation, asked, 0.05, 3, block)
         copied = fill_from_neighbours(floats(observed), held_out.numpy())
         return held_out_error(degradation, copied, held_out), held_out_error(
             degradation, floats(clean), held_out
@@ -189,8 +126,9 @@ def test_blocks_show_a_copied_correlated_noise_where_single_pixels_praise_it(
 
     copied, truth = copied_and_clean("independent")
     assert copied < 0.7 * truth  # over-fitting beats the clean picture itself: misled
-    copied, truth = copied_and_clean("correlated")
-    assert truth < 0.7 * copied
+    for block in (HELD_OUT_BLOCK, BLOCK):
+        copied, truth = copied_and_clean("correlated", block)
+        assert truth < 0.7 * copied
 
 
 def test_impulses_leave_the_order_of_absolute_errors_as_it_is(clean: Pixels) -> None:

@@ -22,7 +22,8 @@ BYSTANDERS = {
     "nasdip_engine.genome.memory", "nasdip_engine.genome.starters", "nasdip_engine.outcome_files", "nasdip_engine.outcome",
     # what comes to an evaluation by value: its settings, where it stops and its frame's pixels stand in the key
     "nasdip_engine.evolution.paper", "nasdip_engine.evolution.presets", "nasdip_engine.evolution.racing",
-    "nasdip_engine.evolution.refusals", "nasdip_engine.evolution.settings", "nasdip_engine.finals",
+    "nasdip_engine.evolution.allowed", "nasdip_engine.evolution.refusals", "nasdip_engine.evolution.settings",
+    "nasdip_engine.finals",
     "nasdip_engine.framing", "nasdip_engine.learning", "nasdip_engine.request", "nasdip_engine.tiling", "nasdip_engine.windows",
     # what decides whether an evaluation runs at all, and the decoder of uploads
     "nasdip_engine.devices", "nasdip_engine.formats", "nasdip_engine.guard", "nasdip_engine.guard_mode",

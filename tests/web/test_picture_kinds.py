@@ -190,7 +190,15 @@ def test_a_job_that_an_older_version_opened_is_finished(alice: User, api: Any) -
                     for key, value in job.frames.items()
                     if key not in ("bit_depth", "grey", "alpha_sha256")
                 }
-                younger = ("fitness", "tile", "tile_finalists", "first_rung", "promoted_share", "refit")
+                younger = (
+                    "fitness",
+                    "tile",
+                    "tile_finalists",
+                    "first_rung",
+                    "promoted_share",
+                    "refit",
+                    "hold_out_block",
+                )
                 older = {key: value for key, value in job.settings.items() if key not in younger}
                 older["final_iterations"] = 700
                 Job.objects.filter(pk=job.pk).update(frames=kept, settings=older)
