@@ -78,6 +78,7 @@ DAMAGES = (
     "sigma 15", "sigma 25", "sigma 50", "JPEG 10", "camera", _FULL_CAMERA,
     "strokes", "scattered 50 %", "large hole", "4x",
 )  # fmt: skip
+"""What the pictures of this study suffered, in the order of its tables."""
 _WITH_BLOCKS = ("sigma 25", "JPEG 10", "camera", _FULL_CAMERA)
 _AGAIN = ("sigma 25", "strokes", "scattered 50 %", "4x")
 _WIDER = ("sigma 25", "scattered 50 %", "4x")

@@ -97,8 +97,8 @@ def _noisy(sigma: float) -> _Damage:
     )
 
 
-def _jpeg(quality: int) -> _Damage:
-    return lambda clean, _: Problem(clean, degrade.jpeg(clean, quality), None, Task(TaskKind.DENOISE))
+def _jpeg(clean: Pixels, _: np.random.Generator) -> Problem:
+    return Problem(clean, degrade.jpeg(clean, 10), None, Task(TaskKind.DENOISE))
 
 
 def _camera(clean: Pixels, rng: np.random.Generator) -> Problem:
@@ -129,8 +129,7 @@ DAMAGES: Mapping[str, _Damage] = MappingProxyType(
         "sigma 15": _noisy(15),
         "sigma 25": _noisy(25),
         "sigma 50": _noisy(50),
-        "JPEG 10": _jpeg(10),
-        "JPEG 30": _jpeg(30),
+        "JPEG 10": _jpeg,
         "camera": _camera,
         # So many strokes are a fifth of a picture of 96 px and a thirteenth of one of 256: "thin strokes" are alike at any side.
         "strokes": _holed(lambda height, _, rng: strokes_mask(height, 24, rng)),
