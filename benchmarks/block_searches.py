@@ -65,7 +65,7 @@ def table(rows: Sequence[Mapping[str, Any]]) -> str:
         "|---" * 6 + "|",
     ]
     gains, pictures = [], []
-    for (picture, block, seed), small in by_key.items():
+    for (picture, block, seed), small in sorted(by_key.items()):
         large = by_key.get((picture, BLOCK, seed))
         if block != HELD_OUT_BLOCK or large is None:
             continue

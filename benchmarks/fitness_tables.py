@@ -63,7 +63,6 @@ _ARMS_HEADER = (
     "| degradation | networks | Spearman: {0} | {1} | gain | regret, dB: {0} | {1} | gain | PSNR chosen: {0} | {1} | gain |\n"
     "|---|---|---|---|---|---|---|---|---|---|---|"
 )
-_MOST = 30
 
 
 def _each(rows: Sequence[Row], value: Callable[[Row], float]) -> Values:
@@ -270,6 +269,7 @@ def arms_table(rows: Sequence[Row], arms: tuple[str, str], judge: str | None) ->
     judge: the arm whose truth decides, of other trainings of the same networks; None for each arm's own.
     """
     by_key = {tuple(row[name] for name in KEY): row for row in rows if row["reason"] is None}
+    networks = sorted({number for *_, number in by_key})
     lines = [_ARMS_HEADER.format(*arms)]
     for damage in DAMAGES:
         counted, told = [], []
@@ -277,7 +277,7 @@ def arms_table(rows: Sequence[Row], arms: tuple[str, str], judge: str | None) ->
             needed = {*arms, judge or arms[0]}
             numbers = [
                 number
-                for number in range(_MOST)
+                for number in networks
                 if all((picture, damage, arm, number) in by_key for arm in needed)
             ]
             if len(numbers) < _FEWEST:

@@ -24,7 +24,7 @@ from nasdip_engine.framing import resized_floats
 from nasdip_engine.restoration.degradation import Degradation, degradation_for, held_out_error, held_out_set
 from nasdip_engine.restoration.fitness import held_out_psnr
 from nasdip_engine.restoration.noise_level import noise_sigma
-from nasdip_engine.task import BLOCK, Task, TaskKind
+from nasdip_engine.task import Task, TaskKind
 
 __all__ = ["Baseline", "baseline", "baseline_method", "check_makeable"]
 
@@ -107,7 +107,7 @@ def baseline(
     mask: BoolArray | None,
     *,
     hold_out_share: float,
-    hold_out_block: int = BLOCK,
+    hold_out_block: int,
     evaluation_seed: int,
     method: str | None = None,
     bit_depth: int | None = None,

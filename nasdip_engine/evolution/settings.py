@@ -51,24 +51,24 @@ TILE = 512
 class SearchSettings:
     """One search's settings.  Raises SettingsError that names the field and what is allowed.
 
-    representation and units say which genomes; generations counts generation 0. iterations is the length of a search
-    fit, final_iterations the limit of the final one; genomes of a representation with lengths (asymt) say both
-    themselves. finalists are the distinct networks that get a final fit. cost_cap is in forward multiply-adds for
-    each output pixel at the size of the crop, 0 for none; memory_limit in MB of modelled memory of one fit; crop in
-    output pixels a side. redraw: draw invalid, too expensive and already seen networks again, which the paper does
-    not. hold_out_share is the part of the observations kept out of the loss, 0 (none) only where fitness scores
-    without them: fitness is "held-out" (PSNR on the observations held out) or the paper's "lpips-observed" (eq. 6:
-    LPIPS against the observation itself). hold_out_block is the side in pixels of the blocks held out where noise is
-    correlated; 8 is what runs have that are older than the setting. average_decay is of the averaged output, 0 for
-    the last output alone; jitter the standard deviation of the noise added to z in each iteration, final_jitter that
-    of final fits, None for the same as in search fits. tile is the most pixels a side of a picture that is fitted
-    whole; larger ones are fitted in tiles of that size by the best tile_finalists networks. first_rung is the part of
-    the iterations for which every new network of a generation is trained, the best promoted_share of them three times
-    as long, and so on up to the whole fit; 1 trains all whole (`evolution.racing`), as does a search fit too short
-    for a rung. refit: whether a final fit is done again with the held-out observations too, for as long as they said
-    (decision 21); None is what runs have that are older than the setting (`refits`). The paper's value of each, and
-    where it is printed, stand in `evolution.paper`. precision, threads and device_class say what an evaluation
-    computes with; `devices.refusal` says where a machine can't.
+    representation and units say which genomes; generations counts generation 0.  iterations is the length of a
+    search fit, final_iterations the limit of the final one; genomes of a representation with lengths (asymt) say
+    both themselves.  finalists are the distinct networks that get a final fit.  cost_cap is in forward
+    multiply-adds for each output pixel at the size of the crop, 0 for none; memory_limit in MB of modelled memory
+    of one fit; crop in output pixels a side.  redraw: draw invalid, too expensive and already seen networks again,
+    which the paper does not.  hold_out_share is the part of the observations kept out of the loss, 0 (none) only
+    where fitness scores without them: fitness is "held-out" (PSNR on the observations held out) or the paper's
+    "lpips-observed" (eq. 6: LPIPS against the observation itself).  hold_out_block is the side in pixels of the blocks
+    held out where noise is correlated; 8 is what runs have that are older than the setting (decision 15).
+    average_decay is of the averaged output, 0 for the last output alone; jitter the standard deviation of the noise
+    added to z in each iteration, final_jitter that of final fits, None for the same as in search fits.  tile is the
+    most pixels a side of a picture that is fitted whole; larger ones are fitted in tiles of that size by the best
+    tile_finalists networks.  first_rung is the part of the iterations for which every new network of a generation is
+    trained, the best promoted_share of them three times as long, and so on up to the whole fit; 1 trains all whole
+    (`evolution.racing`), as does a search fit too short for a rung.  refit: whether a final fit is done again with the
+    held-out observations too, for as long as they said (decision 21); None is what runs have that are older than the setting (`refits`).  The paper's value of
+    each, and where it is printed, stand in `evolution.paper`.  precision, threads and device_class say what an
+    evaluation computes with; `devices.refusal` says where a machine can't.
     """
 
     preset: str

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import content_specific, kernel_study, raced_searches, rungs_replayed
+from benchmarks import block_searches, content_specific, kernel_study, raced_searches, rungs_replayed
 from benchmarks.content_specific import agreement
 from benchmarks.search_cost import reached, table
 from nasdip_engine.evolution.presets import MEASURED, worth
@@ -138,3 +138,22 @@ def test_a_raced_search_is_compared_with_the_same_search_of_whole_fits_alone() -
         "| 4x | raced | 1 | -0.50 (0 of 1) | +0.00 (0 of 1) | -0.50 (0 of 1) | 0.25 |",
         "| 4x | raced from a third | 1 | +0.50 (1 of 1) | +0.00 (0 of 1) | +0.50 (1 of 1) | 0.50 |",
     ]
+
+
+def test_previews_are_compared_picture_by_picture_with_the_larger_blocks() -> None:
+    def one(picture: str, block: int, seed: int, psnr: float) -> dict[str, object]:
+        told = {"picture": picture, "block": block, "seed": seed, "psnr": psnr}
+        return told | {"observed": 20.0, "best_iterations": [25 * block, 75]}
+
+    rows = [
+        one("rocket", 4, 5, 26.0),
+        one("rocket", 8, 5, 25.0),
+        one("coffee", 8, 2, 25.0),
+        one("coffee", 4, 2, 24.5),
+    ]
+    told = block_searches.table([*rows, one("gravel", 4, 3, 90.0)]).splitlines()
+    assert told[4:6] == [
+        "| coffee | 2 | 20.00 | 25.00 [200, 75] | 24.50 [100, 75] | -0.50 |",
+        "| rocket | 5 | 20.00 | 25.00 [200, 75] | 26.00 [100, 75] | +1.00 |",
+    ]
+    assert told[-1].startswith("Gain: +0.25 ± ")

@@ -41,7 +41,7 @@ from nasdip_engine.fillings import fill_from_neighbours
 from nasdip_engine.restoration.degradation import degradation_for, held_out_set
 from nasdip_engine.restoration.metrics import psnr
 from nasdip_engine.seeding import generator
-from nasdip_engine.task import Task, TaskKind
+from nasdip_engine.task import BLOCK, Task, TaskKind
 
 Pixels = NDArray[np.uint8]
 DENOISE, INPAINT, UPSCALE = Task(TaskKind.DENOISE), Task(TaskKind.INPAINT), Task(TaskKind.UPSCALE, 2)
@@ -73,7 +73,16 @@ def mask() -> NDArray[np.bool_]:
 
 
 def made(task: Task, pixels: Pixels, mask: NDArray[np.bool_] | None = None, **more: Any) -> Baseline:
-    return baseline(task, pixels, mask, hold_out_share=0.05, evaluation_seed=3, alive=lambda: None, **more)
+    return baseline(
+        task,
+        pixels,
+        mask,
+        hold_out_share=0.05,
+        hold_out_block=BLOCK,
+        evaluation_seed=3,
+        alive=lambda: None,
+        **more,
+    )
 
 
 def test_non_local_means_removes_noise(clean: Pixels, noisy: Pixels) -> None:
@@ -273,5 +282,13 @@ def test_a_method_of_another_task_is_refused(noisy: Pixels) -> None:
 
 def test_the_caller_hears_that_it_is_alive(noisy: Pixels) -> None:
     beats: list[None] = []
-    baseline(DENOISE, noisy, None, hold_out_share=0.05, evaluation_seed=3, alive=lambda: beats.append(None))
+    baseline(
+        DENOISE,
+        noisy,
+        None,
+        hold_out_share=0.05,
+        hold_out_block=BLOCK,
+        evaluation_seed=3,
+        alive=lambda: beats.append(None),
+    )
     assert len(beats) == 3

@@ -22,7 +22,7 @@ from nasdip_engine.picture import encode_mask, encode_png, pixel_digest, read_pn
 from nasdip_engine.request import Kind, Request
 from nasdip_engine.restoration.degradation import degradation_for
 from nasdip_engine.restoration.metrics import psnr, ssim
-from nasdip_engine.task import Task, TaskKind
+from nasdip_engine.task import BLOCK, Task, TaskKind
 from tests.engine.pictures import Samples, final_frame, photo
 
 INPAINT = Task(TaskKind.INPAINT)
@@ -159,7 +159,8 @@ def test_both_depths_of_one_picture_are_fitted_alike() -> None:
 
 def test_the_reference_has_the_depth_of_the_picture_or_the_one_asked() -> None:
     pixels = at_depth(photo(32, 32), 16)
-    common: dict[str, Any] = {"hold_out_share": 0.1, "evaluation_seed": 1, "alive": lambda: None}
+    common: dict[str, Any] = {"hold_out_share": 0.1, "hold_out_block": BLOCK, "evaluation_seed": 1}
+    common["alive"] = lambda: None
     assert baseline(INPAINT, pixels, holed(32), **common).picture.dtype == np.uint16
     assert baseline(INPAINT, pixels, holed(32), bit_depth=8, **common).picture.dtype == np.uint8
 

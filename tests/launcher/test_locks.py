@@ -19,13 +19,14 @@ from nasdip_engine.baseline_names import baselines_of
 from nasdip_engine.baselines import baseline
 from nasdip_engine.report import write_convergence
 from nasdip_engine.restoration.metrics import scores
-from nasdip_engine.task import Task
+from nasdip_engine.task import BLOCK, Task
 pixels = np.tile(np.arange(40, dtype=np.uint8)[:, None, None] * 5, (1, 40, 3))
 mask = np.ones((40, 40), bool); mask[10:14, 10:14] = False
 for task, known in ((Task("denoise"), None), (Task("inpaint"), mask), (Task("upscale", 2), None)):
     for method in baselines_of(task):
         if method != "BM3D":  # its package is the user's own choice
-            baseline(task, pixels, known, method=method, hold_out_share=0.05, evaluation_seed=1, alive=lambda: None)
+            held_out = {"hold_out_share": 0.05, "hold_out_block": BLOCK, "evaluation_seed": 1}
+            baseline(task, pixels, known, method=method, **held_out, alive=lambda: None)
 scores(pixels, pixels)
 import matplotlib.backends.backend_agg, pyvips
 from importlib.metadata import packages_distributions
