@@ -65,10 +65,11 @@ class SearchSettings:
     most pixels a side of a picture that is fitted whole; larger ones are fitted in tiles of that size by the best
     tile_finalists networks.  first_rung is the part of the iterations for which every new network of a generation is
     trained, the best promoted_share of them three times as long, and so on up to the whole fit; 1 trains all whole
-    (`evolution.racing`), as does a search fit too short for a rung.  refit: whether a final fit is done again with the
-    held-out observations too, for as long as they said (decision 21); None is what runs have that are older than the setting (`refits`).  The paper's value of
-    each, and where it is printed, stand in `evolution.paper`.  precision, threads and device_class say what an
-    evaluation computes with; `devices.refusal` says where a machine can't.
+    (`evolution.racing`), as does a search fit too short for a rung.  refit: whether a final fit is done again with
+    the held-out observations too, for as long as they said (decision 21); None is what runs have that are older than
+    the setting (`refits`).  The paper's value of each, and where it is printed, stand in `evolution.paper`.
+    precision, threads and device_class say what an evaluation computes with; `devices.refusal` says where a machine
+    can't.
     """
 
     preset: str
