@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from nasdip_engine.errors import SettingsError
-from nasdip_engine.task import IMPULSE, NONE, Task, TaskKind
+from nasdip_engine.task import CORRELATED, IMPULSE, NONE, Task, TaskKind
 
 __all__ = [
     "BICUBIC",
@@ -34,6 +34,7 @@ __all__ = [
     "first_made",
     "left_out_record",
     "median_then",
+    "no_order",
     "slug_of",
     "then_means",
 ]
@@ -119,10 +120,31 @@ def first_made(records: Iterable[Mapping[str, Any]]) -> dict[str, Any] | None:
     return None
 
 
-def best_of_figures(figures: Mapping[str, float | None]) -> set[str]:
-    """The names whose figure, in dB, is the largest or equal to it (SAME_DB); none where there are not two to compare."""
+def no_order(task: Task) -> str:
+    """Why the method with the best held-out figure need not be the best one, as sentences; "" where it mostly is.
+
+    Measured by `benchmarks.held_out_winners` (decision 19).
+    """
+    if task.noise == CORRELATED:
+        return (
+            "Near pixels share their noise here, so a method can predict held-out pixels well by going on with the noise: "
+            "these figures don't tell which method is better. Compare the pictures."
+        )
+    if task.kind is TaskKind.UPSCALE:
+        return (
+            "Held out are pixels of the small picture, and interpolation, which has only their neighbours, suffers most by "
+            "it: these figures don't tell which method enlarges better. Compare the pictures."
+        )
+    return ""
+
+
+def best_of_figures(task: Task, figures: Mapping[str, float | None]) -> set[str]:
+    """The names whose figure, in dB, is the largest or equal to it (SAME_DB).
+
+    None where there are not two to compare, or where figures tell no order.
+    """
     told = {name: figure for name, figure in figures.items() if figure is not None}
-    if len(told) < 2:
+    if len(told) < 2 or no_order(task):
         return set()
     top = max(told.values())
     return {name for name, figure in told.items() if figure >= top - SAME_DB}

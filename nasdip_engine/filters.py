@@ -78,15 +78,34 @@ def bm3d_is_installed() -> bool:
 def bm3d(picture: FloatArray, sigma: float | None) -> FloatArray:
     """Colour BM3D (Dabov et al. 2007) against white noise of `sigma`, its authors' package with its own settings, on one thread.
 
-    About half a minute of a core for 512 x 512 pixels.  Without noise nothing is done.  Raises ImportError without the package.
+    About half a minute of a core for 512 x 512 pixels.  Without noise nothing is done.  A grey picture's one channel is done
+    alone, and where another opponent channel is constant each of the three.  Raises ImportError without the package.
     """
-    from bm3d import BM3DProfile, bm3d_rgb  # optional
+    import bm3d as authors  # optional
 
     if not sigma:
         return picture
-    profile = BM3DProfile()
+    profile = authors.BM3DProfile()
     profile.num_threads = 1  # with more, no two results are equal to the bit, and now and then one is wrong
-    return _in_range(bm3d_rgb(picture.astype(np.float64), sigma, profile))
+    floats = picture.astype(np.float64)
+    if _opponents_vary(floats):
+        return _in_range(authors.bm3d_rgb(floats, sigma, profile))
+    if not np.ptp(floats, axis=2).any():
+        return _in_range(np.repeat(authors.bm3d(floats[..., 0], sigma, profile)[..., None], 3, axis=2))
+    planes = [
+        authors.bm3d(np.ascontiguousarray(plane), sigma, profile) for plane in np.moveaxis(floats, 2, 0)
+    ]
+    return _in_range(np.stack(planes, axis=2))
+
+
+def _opponents_vary(picture: NDArray[np.float64]) -> bool:
+    """Whether the package's colour transform is defined: it divides by the range of each opponent channel.
+
+    Of a grey picture two of them are 0 but for rounding, and the result would be no number, or rounding made large.
+    """
+    red, green, blue = np.moveaxis(picture, 2, 0)
+    ranges = [np.ptp(one) for one in (red + green + blue, red - blue, red / 2 - green + blue / 2)]
+    return bool(min(ranges) > 1e-6)
 
 
 def bm3d_in_bands(picture: FloatArray, sigma: float | None, alive: Callable[[], None]) -> FloatArray:

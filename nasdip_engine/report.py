@@ -9,9 +9,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from nasdip_engine.baseline_names import best_of_figures
+from nasdip_engine.baseline_names import best_of_figures, no_order
 from nasdip_engine.genome.diagram import architecture_svg
 from nasdip_engine.genome.genome import Genome
+from nasdip_engine.task import Task
 
 __all__ = ["OURS", "figures_table", "write_architecture", "write_convergence"]
 
@@ -69,6 +70,8 @@ def write_architecture(run: Mapping[str, Any], path: Path) -> None:
 def figures_table(run: Mapping[str, Any]) -> str:
     """The restoration and every reference of a run with their figures, as lines; the best is marked, whichever it is.
 
+    Where figures tell no order sentences say so instead.
+
     Held-out PSNR, and with a clean picture PSNR, SSIM and LPIPS against it.  Empty for a run without references.
     """
     records = run.get("baselines") or []
@@ -77,7 +80,8 @@ def figures_table(run: Mapping[str, Any]) -> str:
         return ""
     rows = [(OURS, run["final"]["held_out_psnr"], run["reference"])]
     rows += [(record["method"], record["held_out_psnr"], record.get("reference")) for record in made]
-    best = best_of_figures({name: figure for name, figure, _ in rows})
+    task = Task.from_json(run["task"])
+    best = best_of_figures(task, {name: figure for name, figure, _ in rows})
     wide = max(len(name) for name, _, _ in rows)
     head = f"{'':{wide}}  {'held-out':>9}"
     if run["reference"]:
@@ -88,7 +92,8 @@ def figures_table(run: Mapping[str, Any]) -> str:
         if scores:
             line += f"  {_decibels(scores['psnr'], 'equal')}  {scores['ssim']:6.4f}  {scores['lpips']:6.4f}"
         lines.append(line + ("  best" if name in best else ""))
-    return "\n".join([*lines, *(record["left_out"] for record in records if record.get("left_out"))])
+    left_out = [record["left_out"] for record in records if record.get("left_out")]
+    return "\n".join([*lines, *filter(None, [no_order(task)]), *left_out])
 
 
 def _decibels(figure: float | None, none: str = "-") -> str:

@@ -18,11 +18,14 @@ __all__ = ["corrected_psnr", "noise_record", "noise_sigma"]
 _NORMAL_QUARTILE = 0.6744897501960817  # the 75th percentile of a standard normal distribution
 
 
-def noise_sigma(picture: NDArray[Any], known: NDArray[np.bool_] | None = None) -> float | None:
-    """Standard deviation of the noise, mean over the channels (Donoho and Johnstone 1994, sec. 4.2).
+def noise_sigma(
+    picture: NDArray[Any], known: NDArray[np.bool_] | None = None, *, correlated: bool = False
+) -> float | None:
+    """Standard deviation of the noise, mean over the channels that have any (Donoho and Johnstone 1994, sec. 4.2).
 
     picture: floats (h, w, 3); the answer is in their unit.  known: bool (h, w); wavelet coefficients that a hole
     enters don't count.  Without a hole this is scikit-image's `estimate_sigma`.  None where no coefficient is left to tell.
+    correlated: near pixels share the noise, which the finest wavelets hardly see: those of the next scale tell (decision 19).
     """
     import pywt  # slow to import
 
@@ -31,12 +34,14 @@ def noise_sigma(picture: NDArray[Any], known: NDArray[np.bool_] | None = None) -
         plane = picture[..., channel]
         if known is not None:
             plane = np.where(known, plane, np.nan)
-        finest = pywt.dwtn(plane, wavelet="db2")["dd"]
-        finest = finest[np.isfinite(finest) & (finest != 0)]
-        if finest.size == 0:
-            return None
-        found.append(float(np.median(np.abs(finest))) / _NORMAL_QUARTILE)
-    return float(np.mean(found))
+        parts = pywt.dwtn(plane, wavelet="db2")
+        if correlated:
+            parts = pywt.dwtn(parts["aa"], wavelet="db2")
+        diagonal = parts["dd"]
+        diagonal = diagonal[np.isfinite(diagonal) & (diagonal != 0)]
+        if diagonal.size:
+            found.append(float(np.median(np.abs(diagonal))) / _NORMAL_QUARTILE)
+    return float(np.mean(found)) if found else None
 
 
 def corrected_psnr(held_out: float, sigma: float) -> float | None:

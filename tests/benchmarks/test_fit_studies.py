@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks import final_fits, fit_settings, held_out_blocks, refit_limits, stop_rule
+from benchmarks import final_fits, fit_settings, held_out_blocks, held_out_winners, refit_limits, stop_rule
 from benchmarks.stop_rule import _MovingVariance, stop
 from benchmarks.study_fits import RowFile, Study, interval
 from benchmarks.study_pictures import problem
@@ -193,3 +193,19 @@ def test_blocks_are_compared_by_the_refit_that_each_asks_for() -> None:
         f"+{gain:.2f} (1 of 1) [{best}]" for gain, best in ((1, 50), (1, 50), (3, 75), (1, 50), (1, 50))
     ]
     assert cells[-1] == "+3.00 (1 of 1) |"
+
+
+def test_a_figure_is_right_where_it_names_the_truly_best_method() -> None:
+    """Two photographs: one in which the figure is right, one in which it names the reference that is 2 dB behind."""
+
+    def one(picture: str, ours: list[float], other: list[float]) -> dict[str, Any]:
+        return {
+            "picture": picture, "damage": "4x", "side": 128, "network": "starter", "observed": None,
+            "best_iteration": 100, "methods": {"ours": ours, "bicubic": other, "Lanczos": [10.0, 10.05]},
+        }  # fmt: skip
+
+    told = held_out_winners.table([one("coffee", [20, 21], [19, 20]), one("rocket", [20, 22], [21, 20])])
+    assert (
+        "| 4x | 128 | 2 | 1 / 2 | 1 of 2 | +1.00 ± 12.71 (1 of 2), at most 2.00 | 3 of 4 | 2 of 2 |" in told
+    )
+    assert "less that of the noisy picture" not in told

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from nasdip_engine.baseline_names import BM3D, baselines_of, best_of_figures, slug_of
+from nasdip_engine.baseline_names import BM3D, baselines_of, best_of_figures, no_order, slug_of
 from nasdip_engine.genome.genome import Genome
 from nasdip_engine.picture import pixel_digest
 from nasdip_engine.restoration.metrics import psnr, ssim
@@ -93,7 +93,10 @@ def test_every_reference_lies_beside_the_result_and_stands_in_run_json(
     figures = {method: record["held_out_psnr"] for method, record in made.items()}
     figures["this restoration"] = run.json["final"]["held_out_psnr"]
     marked = {line[: line.index("  ")] for line in run.out.splitlines() if line.endswith("  best")}
-    assert marked == best_of_figures(figures)
+    asked = Task.from_json(run.json["task"])
+    assert marked == best_of_figures(asked, figures)
+    assert bool(marked) is not bool(no_order(asked))
+    assert no_order(asked) in run.out
 
 
 @pytest.mark.parametrize("task", TASKS)

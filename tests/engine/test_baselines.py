@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
-from skimage.data import astronaut
+from skimage.data import astronaut, chelsea
 
 from benchmarks import degrade
 from nasdip_engine import filters
@@ -28,9 +28,11 @@ from nasdip_engine.baseline_names import (
     WIDE_MEDIAN,
     baseline_of_slug,
     baselines_of,
+    best_of_figures,
     first_made,
     left_out_record,
     median_then,
+    no_order,
     slug_of,
     then_means,
 )
@@ -91,6 +93,20 @@ def test_non_local_means_removes_noise(clean: Pixels, noisy: Pixels) -> None:
     assert psnr(found.picture, clean) > psnr(noisy, clean) + 4
     # The noise itself, sigma 25 = 20.2 dB (a little less after clipping), bounds what held-out pixels can show.
     assert 17 < found.held_out_psnr < 21
+
+
+@pytest.mark.parametrize("method", [NON_LOCAL_MEANS, BM3D, GAUSSIAN_BLUR])
+def test_a_filter_removes_noise_that_near_pixels_share_where_it_is_told_so(method: str) -> None:
+    """Strong rivals alone say what a network is worth; by the finest wavelets they would leave such noise as it is."""
+    if method == BM3D:
+        needs_bm3d()
+    clean = chelsea()[102:198, 178:274]
+    observed = degrade.camera(clean, 60, 4, 85, generator(1, "camera"))
+    found = made(BLOCKS, observed, method=method)
+    assert psnr(found.picture, clean) > psnr(observed, clean) + 0.3
+    if method != GAUSSIAN_BLUR:
+        untold = made(DENOISE, observed, method=method)
+        assert psnr(found.picture, clean) > psnr(untold.picture, clean) + 0.3
 
 
 def test_a_clean_flat_picture_is_left_alone() -> None:
@@ -218,6 +234,22 @@ def test_bm3d_is_the_best_filter_of_a_photograph(clean: Pixels, noisy: Pixels) -
         assert found[BM3D].held_out_psnr > found[other].held_out_psnr
 
 
+@pytest.mark.parametrize("channels", [(1, 1, 1), (1, 0, 1)], ids=["grey", "purple"])
+def test_bm3d_removes_the_noise_of_a_picture_of_one_hue(clean: Pixels, channels: tuple[int, ...]) -> None:
+    """Its package divides by the range of colours, which a grey picture has none of."""
+    needs_bm3d()
+    grey, rng = clean.mean(axis=2), generator(1, "noise")
+    noisy_grey = np.clip(grey + rng.normal(0, 25, grey.shape), 0, 255)
+    toned, noisy = ((one[..., None] * channels).astype(np.uint8) for one in (grey, noisy_grey))
+    found = made(DENOISE, noisy, method=BM3D)
+    assert psnr(found.picture, toned) > psnr(noisy, toned) + 2
+    assert found.held_out_psnr > 15
+    if set(channels) == {1}:
+        assert not np.ptp(found.picture, axis=2).any()
+    flat = np.full((48, 48, 3), 77, dtype=np.float32) / 255
+    assert np.allclose(filters.bm3d(flat, 0.1), flat, atol=1e-3)
+
+
 def test_the_same_twice(noisy: Pixels) -> None:
     one, other = made(DENOISE, noisy), made(DENOISE, noisy)
     assert one.held_out_psnr == other.held_out_psnr and np.array_equal(one.picture, other.picture)
@@ -273,6 +305,18 @@ def test_the_first_reference_that_was_made_is_the_tasks_own() -> None:
     near = {"method": NEAREST, "held_out_psnr": 20.5, "digest": "d", "more": 1}
     assert first_made([out, near]) == {"method": NEAREST, "held_out_psnr": 20.5, "digest": "d"}
     assert first_made([out]) is None and first_made([]) is None
+
+
+def test_the_best_figure_is_named_where_figures_tell_an_order() -> None:
+    figures = {"this restoration": 20.0, "one": 20.04, "two": 19.0, "three": None}
+    noisy_picture = Task(TaskKind.INPAINT, noise="correlated")
+    for task in (DENOISE, SPECKS, INPAINT, NOISY_HOLE, SPECKED_HOLE):
+        assert best_of_figures(task, figures) == {"this restoration", "one"}
+        assert best_of_figures(task, {"this restoration": 20.0, "three": None}) == set()
+        assert no_order(task) == ""
+    for task in (BLOCKS, noisy_picture, UPSCALE):
+        assert best_of_figures(task, figures) == set()
+        assert no_order(task)
 
 
 def test_a_method_of_another_task_is_refused(noisy: Pixels) -> None:

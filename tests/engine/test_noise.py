@@ -163,6 +163,17 @@ def test_the_noise_is_estimated_as_scikit_image_does_and_holes_do_not_count(clea
     assert noise_sigma(noisy, degrade.scattered_hole(128, 128, 0.9, generator(1, "holes"))) is None
 
 
+def test_noise_that_near_pixels_share_is_told_by_a_coarser_scale(clean: Pixels) -> None:
+    """The finest wavelets hardly see it; of independent noise both scales say the same."""
+    observed = floats(degrade.camera(clean, 60, 4, 85, generator(1, "camera")))
+    true = float(np.sqrt(np.mean(np.square(observed - floats(clean)))))
+    found, finest = noise_sigma(observed, correlated=True), noise_sigma(observed)
+    assert found is not None and finest is not None
+    assert finest < 0.4 * true and 0.6 * true < found < 1.5 * true
+    flat = floats(degrade.gaussian(np.full((128, 128, 3), 128, np.uint8), 25, generator(1, "noise")))
+    assert noise_sigma(flat, correlated=True) == pytest.approx(noise_sigma(flat), rel=0.1)
+
+
 def test_the_held_out_psnr_is_told_without_the_noise(clean: Pixels) -> None:
     noisy = degrade.gaussian(clean, 25, generator(1, "noise"))
     asked = task_of("denoise")

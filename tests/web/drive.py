@@ -28,9 +28,11 @@ FIGURES = {
     "harmonic": 26.5,
     "Telea": 21.0,
     "bicubic": 23.0,
-    "Lanczos": 24.98,
+    "Lanczos": 26.0,
+    "median filter, 5 x 5": 24.98,
 }
-"""Held-out PSNR in dB of the references; 20 of others. The restoration's own is 25: harmonic filling wins, Lanczos is as good."""
+"""Held-out PSNR in dB of the references; 20 of others. The restoration's own is 25: harmonic filling wins, the wide median
+is as good."""
 SMALL = {"population": 4, "generations": 2, "iterations": 10, "units": 2, "crop": 32}
 
 

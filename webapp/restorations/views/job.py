@@ -14,9 +14,9 @@ from django.urls import reverse
 from django.utils.text import capfirst
 from django.views.decorators.http import require_safe
 
-from nasdip_engine.baseline_names import SAME_DB, best_of_figures, slug_of
+from nasdip_engine.baseline_names import SAME_DB, best_of_figures, no_order, slug_of
 from nasdip_engine.finals import BY_TILE, layout_words
-from nasdip_engine.task import IMPULSE, NONE, TaskKind
+from nasdip_engine.task import IMPULSE, NONE, Task, TaskKind
 from webapp.restorations.access import job_for
 from webapp.restorations.models import Job
 from webapp.restorations.plan import Plan
@@ -84,9 +84,9 @@ def result_context(row: Job) -> dict[str, Any]:
         "task_words": task_words(row),
         "download_name": download_name(row),
         "input_label": "input",
-        "rows": method_rows(ours, made),
+        "rows": method_rows(plan.task, ours, made),
         "left_out": [record["left_out"] for record in references if record.get("left_out")],
-        "verdict": verdict(ours, made),
+        "verdict": verdict(plan.task, ours, made),
         "fill_words": fill_words(row.share_to_fill),
         "noise_words": noise_words(row),
         "known_are_exact": row.task == TaskKind.INPAINT and row.assumed_noise == NONE,
@@ -107,19 +107,21 @@ def references_of(run: dict[str, Any]) -> list[dict[str, Any]]:
     return records
 
 
-def method_rows(ours: float | None, made: list[dict[str, Any]]) -> list[MethodRow]:
+def method_rows(task: Task, ours: float | None, made: list[dict[str, Any]]) -> list[MethodRow]:
     """Ours and every reference in the same table, the best marked, whichever it is."""
     figures = {OURS: ours} | {record["method"]: record["held_out_psnr"] for record in made}
-    best = best_of_figures(figures)
+    best = best_of_figures(task, figures)
     slugs = {OURS: ""} | {record["method"]: slug_of(record["method"]) for record in made}
     return [MethodRow(name, figure, name in best, slugs[name]) for name, figure in figures.items()]
 
 
-def verdict(ours: float | None, made: list[dict[str, Any]]) -> str:
-    """Who won, said plainly; empty where nothing can be compared."""
+def verdict(task: Task, ours: float | None, made: list[dict[str, Any]]) -> str:
+    """Who won, said plainly, or why nobody can be said to have; empty where nothing can be compared."""
     told = [record for record in made if record["held_out_psnr"] is not None]
     if ours is None or not told:
         return ""
+    if unclear := no_order(task):
+        return unclear
     rival = max(told, key=lambda record: record["held_out_psnr"])
     name, ahead = rival["method"], ours - rival["held_out_psnr"]
     if abs(ahead) <= SAME_DB:
