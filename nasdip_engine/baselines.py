@@ -127,7 +127,7 @@ def baseline(
 
     pixels: uint8 or uint16 (h, w, 3).  mask: bool (h, w), True = known, or None.  method: the task's own if
     None.  bit_depth: of the picture, that of the pixels if None.
-    `alive` is called between the steps.  Raises what `check_makeable` raises.
+    `alive` is called between the steps.  Raises what `check_makeable` raises, and LeftOutError where the method fails.
     """
     degradation = degradation_for(task, pixels, mask)
     held_out = held_out_set(degradation, task, hold_out_share, evaluation_seed, hold_out_block)
@@ -139,15 +139,22 @@ def baseline(
     restore = _METHODS[task.kind][method]
     given = _Given(in_unit_range(pixels), missing, degradation, task.noise == CORRELATED, alive)
     alive()
-    shown = restore(given)
+    shown = _numbers(method, restore(given))
     alive()
     if not held_out.any():
         return Baseline(method, degradation.compose(shown, bit_depth), shown, None, 0.0, 0)
-    scored = restore(replace(given, hidden=hidden))
+    scored = _numbers(method, restore(replace(given, hidden=hidden)))
     alive()
     error = held_out_error(degradation, scored, held_out)
     count = int(held_out.sum())
     return Baseline(method, degradation.compose(shown, bit_depth), shown, held_out_psnr(error), error, count)
+
+
+def _numbers(method: str, made: FloatArray) -> FloatArray:
+    """What a method made.  Raises LeftOutError where some of it is no number: no figure of it could be recorded."""
+    if not np.isfinite(made).all():
+        raise LeftOutError(f"{method}: it gave values that are no numbers for this picture.")
+    return made
 
 
 def _limit(task: Task, method: str) -> float:

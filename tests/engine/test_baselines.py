@@ -36,7 +36,7 @@ from nasdip_engine.baseline_names import (
     slug_of,
     then_means,
 )
-from nasdip_engine.baselines import Baseline, baseline, baseline_method, check_makeable
+from nasdip_engine.baselines import Baseline, _numbers, baseline, baseline_method, check_makeable
 from nasdip_engine.bit_depth import at_depth, in_unit_range, quantised
 from nasdip_engine.errors import LeftOutError, SettingsError
 from nasdip_engine.fillings import fill_from_neighbours
@@ -248,6 +248,17 @@ def test_bm3d_removes_the_noise_of_a_picture_of_one_hue(clean: Pixels, channels:
         assert not np.ptp(found.picture, axis=2).any()
     flat = np.full((48, 48, 3), 77, dtype=np.float32) / 255
     assert np.allclose(filters.bm3d(flat, 0.1), flat, atol=1e-3)
+
+
+def test_a_reference_that_is_no_number_is_left_out() -> None:
+    """A figure that JSON has no word for would lose the whole restoration."""
+    fine = np.zeros((4, 4, 3), dtype=np.float32)
+    assert _numbers(BM3D, fine) is fine
+    for bad in (np.nan, np.inf):
+        broken = fine.copy()
+        broken[1, 2, 0] = bad
+        with pytest.raises(LeftOutError, match="BM3D: it gave values that are no numbers"):
+            _numbers(BM3D, broken)
 
 
 def test_the_same_twice(noisy: Pixels) -> None:
