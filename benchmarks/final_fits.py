@@ -21,7 +21,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from benchmarks.stop_rule import stop
-from benchmarks.study_fits import RowFile, Study, add_row_options, interval, network_of, shard_of
+from benchmarks.study_fits import RowFile, Study, add_choices, add_row_options, interval, network_of, shard_of
 from benchmarks.study_pictures import problem
 from nasdip_engine.genome.genome import Genome
 from nasdip_engine.numerics import use_one_thread
@@ -150,9 +150,7 @@ def _lengths(by_key: Mapping[tuple[str, ...], Row], damages: Sequence[str]) -> l
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--arms", nargs="+", choices=_ARMS, default=list(_ARMS))
-    parser.add_argument("--damages", nargs="+", choices=_DAMAGES, default=list(_DAMAGES))
-    parser.add_argument("--networks", nargs="+", choices=_GROUPS, default=list(_GROUPS))
+    add_choices(parser, arms=_ARMS, damages=_DAMAGES, networks=_GROUPS)
     add_row_options(parser, "docs/results/final-fits.jsonl")
     arguments = parser.parse_args()
     use_one_thread()

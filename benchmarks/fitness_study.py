@@ -43,7 +43,7 @@ from benchmarks.blind_scores import (
     strip_distance,
 )
 from benchmarks.phenotypes import drawn
-from benchmarks.study_fits import RowFile, add_row_options, shard_of
+from benchmarks.study_fits import RowFile, add_choices, add_row_options, shard_of
 from benchmarks.study_pictures import PICTURES, Problem, problem
 from nasdip_engine.bit_depth import in_unit_range
 from nasdip_engine.errors import DivergedError
@@ -350,8 +350,7 @@ def _rounded(value: Any) -> Any:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--genomes", type=int, default=30)
-    parser.add_argument("--damages", nargs="+", choices=DAMAGES, default=list(DAMAGES))
-    parser.add_argument("--arms", nargs="+", choices=_ARMS, default=list(_ARMS))
+    add_choices(parser, damages=DAMAGES, arms=_ARMS)
     parser.add_argument("--keep", type=Path, help="folder for the averaged outputs")
     add_row_options(parser, str(ROWS))
     arguments = parser.parse_args()

@@ -39,6 +39,7 @@ from torch import Tensor, nn
 from benchmarks.classical_table import table
 from benchmarks.pictures import Case
 from benchmarks.rivals import rivals
+from benchmarks.study_fits import add_choices
 from benchmarks.study_pictures import PICTURES, problem
 from nasdip_engine.errors import DivergedError, InvalidInput
 from nasdip_engine.evolution.history import Closed, Generation
@@ -362,9 +363,7 @@ def shard(text: str) -> tuple[int, int]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, default=2)
-    parser.add_argument("--pictures", nargs="+", choices=PICTURES, default=list(PICTURES))
-    parser.add_argument("--damages", nargs="+", choices=RECIPES, default=list(RECIPES))
-    parser.add_argument("--arms", nargs="+", choices=ARMS, default=ARMS)
+    add_choices(parser, pictures=PICTURES, damages=RECIPES, arms=ARMS)
     parser.add_argument("--shard", default="1/1", help="1/2: the first of two processes")
     parser.add_argument("--results", type=Path, default=Path("docs/results/found-against-classical.jsonl"))
     parser.add_argument(

@@ -25,6 +25,7 @@ from benchmarks.study_fits import (
     ORDER,
     RowFile,
     Study,
+    add_choices,
     add_row_options,
     interval,
     network_of,
@@ -188,9 +189,7 @@ def _strengths() -> list[str]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--sides", nargs="+", type=int, choices=_SIDES, default=list(_SIDES))
-    parser.add_argument("--networks", nargs="+", choices=NETWORKS, default=list(NETWORKS))
-    parser.add_argument("--damages", nargs="+", choices=_DAMAGES, default=list(_DAMAGES))
+    add_choices(parser, sides=_SIDES, networks=NETWORKS, damages=_DAMAGES)
     add_row_options(parser, "docs/results/held-out-winners.jsonl")
     arguments = parser.parse_args()
     use_one_thread()

@@ -19,7 +19,7 @@ from statistics import fmean
 from typing import Any
 
 from benchmarks.representations import small_question
-from benchmarks.study_fits import ORDER, RowFile, add_row_options, interval, shard_of
+from benchmarks.study_fits import ORDER, RowFile, add_choices, add_row_options, interval, shard_of
 from benchmarks.study_pictures import clean_picture
 from nasdip_engine.evolution.search import best_of
 from nasdip_engine.local import LocalSearch
@@ -86,7 +86,7 @@ def table(rows: Sequence[Row]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=1, help="seeds of each photograph")
-    parser.add_argument("--damages", nargs="+", choices=_DAMAGES, default=list(_DAMAGES))
+    add_choices(parser, damages=_DAMAGES)
     add_row_options(parser, "docs/results/raced-searches.jsonl")
     add_options(parser, default=True)
     arguments = parser.parse_args()

@@ -10,7 +10,7 @@ import argparse
 import json
 import statistics
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -38,6 +38,7 @@ __all__ = [
     "ORDER",
     "RowFile",
     "Study",
+    "add_choices",
     "add_row_options",
     "interval",
     "network_of",
@@ -189,6 +190,13 @@ def add_row_options(parser: argparse.ArgumentParser, results: str) -> None:
     parser.add_argument("--shard", default="0/1", help="i/n: of every n rows only the i-th, counted from 0")
     parser.add_argument("--minutes", type=float, default=1e6, help="time after which no row is begun")
     parser.add_argument("--results", type=Path, default=Path(results))
+
+
+def add_choices(parser: argparse.ArgumentParser, **choices: Collection[Any]) -> None:
+    """Options by name, each some of its values, all of them unless said otherwise."""
+    for name, values in choices.items():
+        kind = type(next(iter(values)))
+        parser.add_argument(f"--{name}", nargs="+", type=kind, choices=values, default=list(values))
 
 
 def shard_of(arguments: argparse.Namespace, wanted: Sequence[tuple[Any, ...]]) -> list[tuple[Any, ...]]:

@@ -132,8 +132,8 @@ def no_order(task: Task) -> str:
         )
     if task.kind is TaskKind.UPSCALE:
         return (
-            "Held out are pixels of the small picture, and interpolation, which has only their neighbours, suffers most by "
-            "it: these figures don't tell which method enlarges better. Compare the pictures."
+            "Held out are pixels of the small picture, which favours networks over interpolation: these figures don't tell "
+            "which method enlarges better. Compare the pictures."
         )
     return ""
 
