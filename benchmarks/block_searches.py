@@ -4,8 +4,8 @@
 
 `held_out_blocks` asks when one network's fit is stopped best. Here are whole previews (12 individuals, 3 generations, 150
 iterations, two final fits and their refits, at most 500 iterations) of 128 px cut out of six photographs, with blocks of 8 x 8
-and of 4 x 4 held out: networks are chosen, stopped and combined by them. True PSNR of the result. One row a preview, about five
-minutes of one core.
+and of 4 x 4 held out: networks are chosen, stopped and combined by them. True PSNR of the result, and of the reference filters
+on the same noise, which the table makes anew. One row a preview, about five minutes of one core.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from typing import Any
 
 from benchmarks.study_fits import ORDER, RowFile, add_row_options, interval, shard_of
 from benchmarks.study_pictures import problem
+from nasdip_engine.baseline_names import baselines_of
+from nasdip_engine.baselines import baseline
 from nasdip_engine.evolution.presets import HELD_OUT_BLOCK
 from nasdip_engine.evolution.search import best_of
 from nasdip_engine.evolution.settings import settings_for
@@ -30,17 +32,17 @@ from nasdip_engine.task import BLOCK, CORRELATED, Task, TaskKind
 
 _SIDE, _DAMAGE = 128, "camera, full resolution"
 _KEY = ("picture", "block", "seed")
+_TASK = Task(TaskKind.DENOISE, noise=CORRELATED)
 
 
 def row(picture: str, block: int, seed: int) -> dict[str, Any]:
     """One preview."""
     made = problem(picture, _DAMAGE, _SIDE, seed)
-    task = Task(TaskKind.DENOISE, noise=CORRELATED)
-    settings = settings_for("preview", task, {"hold_out_block": block})
-    final = final_frames(made.observed, None, task)
+    settings = settings_for("preview", _TASK, {"hold_out_block": block})
+    final = final_frames(made.observed, None, _TASK)
     asked = Question(
-        upload=made.observed, form=Form(), mask=None, task=task, settings=settings, seeds=Seeds.from_seed(seed),
-        notes=(), final=final, search=search_frame(searched_frame(made.observed, final), task, settings),
+        upload=made.observed, form=Form(), mask=None, task=_TASK, settings=settings, seeds=Seeds.from_seed(seed),
+        notes=(), final=final, search=search_frame(searched_frame(made.observed, final), _TASK, settings),
     )  # fmt: skip
     began = time.monotonic()
     with LocalSearch(asked, workers=1) as search:
@@ -55,27 +57,47 @@ def row(picture: str, block: int, seed: int) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def _references(picture: str, seed: int) -> dict[str, float]:
+    """True PSNR of each reference method, dB."""
+    made, settings = problem(picture, _DAMAGE, _SIDE, seed), settings_for("preview", _TASK)
+    found = {
+        name: baseline(
+            _TASK, made.observed, None, hold_out_share=settings.hold_out_share,
+            hold_out_block=settings.hold_out_block, evaluation_seed=seed, method=name, alive=lambda: None,
+        )
+        for name in baselines_of(_TASK)
+    }  # fmt: skip
+    return {name: psnr(one.picture, made.clean) for name, one in found.items()}
+
+
 def table(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Markdown: each picture with both, and what the small blocks gain."""
+    """Markdown: each picture with both sides of blocks and with the filters, and what is ahead of what."""
     by_key = {tuple(one[name] for name in _KEY): one for one in rows}
+    filters = baselines_of(_TASK)
+    sides = (f"{BLOCK} x {BLOCK}", f"{HELD_OUT_BLOCK} x {HELD_OUT_BLOCK}")
     lines = [
         "True PSNR, dB; in brackets the iterations at which the two final fits were stopped.",
         "",
-        f"| picture | seed | observed | {BLOCK} x {BLOCK} | {HELD_OUT_BLOCK} x {HELD_OUT_BLOCK} | gain |",
-        "|---" * 6 + "|",
+        f"| picture | seed | observed | {' | '.join((*sides, *filters))} |",
+        "|---" * (3 + len(sides) + len(filters)) + "|",
     ]
-    gains, pictures = [], []
+    pictures = []
+    behind: dict[str, list[float]] = {name: [] for name in ("the noisy picture", sides[0], *filters)}
     for (picture, block, seed), small in sorted(by_key.items()):
         large = by_key.get((picture, BLOCK, seed))
         if block != HELD_OUT_BLOCK or large is None:
             continue
-        gains.append(small["psnr"] - large["psnr"])
+        others = _references(picture, seed)
         pictures.append(picture)
-        told = " | ".join(
+        for name, other in zip(behind, (small["observed"], large["psnr"], *others.values()), strict=True):
+            behind[name].append(small["psnr"] - other)
+        fits = [
             f"{one['psnr']:.2f} [{', '.join(map(str, one['best_iterations']))}]" for one in (large, small)
-        )
-        lines.append(f"| {picture} | {seed} | {small['observed']:.2f} | {told} | {gains[-1]:+.2f} |")
-    return "\n".join([*lines, "", f"Gain: {interval(gains, pictures)} dB, mean ± half of its 95 % interval."])
+        ]
+        beside = [f"{other:.2f}" for other in others.values()]
+        lines.append(f"| {picture} | {seed} | {small['observed']:.2f} | {' | '.join(fits + beside)} |")
+    told = ", ".join(f"{name} {interval(values, pictures)}" for name, values in behind.items())
+    return "\n".join([*lines, "", f"{sides[1]} ahead of, dB, mean ± half of its 95 % interval: {told}."])
 
 
 def main() -> None:
