@@ -49,6 +49,13 @@ def redis_layer(redis_url: str, settings: Any) -> str:
 
 
 @pytest.fixture
+def no_polling(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After its first look into the database a feed looks again only when a message tells it to."""
+    monkeypatch.setattr(feed, "POLL_WITH_LAYER", 3600.0)
+    monkeypatch.setattr(feed, "POLL_ALONE", 3600.0)  # how long it waits is settled before it listens
+
+
+@pytest.fixture
 def wired_site(redis_layer: str) -> Iterator[Site]:
     """The site with the channel layer over a real Redis."""
     with Site() as running:
@@ -127,9 +134,8 @@ def test_one_process_has_one_feed_for_all_sockets_of_a_job(site: Site, alice: Us
 
 
 def test_with_redis_an_event_arrives_before_the_next_poll(
-    wired_site: Site, alice: User, job: Job, monkeypatch: pytest.MonkeyPatch
+    wired_site: Site, alice: User, job: Job, no_polling: None
 ) -> None:
-    monkeypatch.setattr(feed, "POLL_WITH_LAYER", 3600.0)
     with wired_site.socket(alice, path_of(job, job.event_number)) as socket:
         wait_for(lambda: [f for f in feed.feeds.values() if f.listening], 10, "the feed to listen")
         for _ in range(5):
@@ -138,12 +144,12 @@ def test_with_redis_an_event_arrives_before_the_next_poll(
 
 
 def test_a_lost_message_leaves_no_gap(
-    wired_site: Site, alice: User, job: Job, monkeypatch: pytest.MonkeyPatch, settings: Any
+    wired_site: Site, alice: User, job: Job, no_polling: None, settings: Any
 ) -> None:
-    monkeypatch.setattr(feed, "POLL_WITH_LAYER", 3600.0)
-    before = job.event_number
-    with wired_site.socket(alice, path_of(job, before)) as socket:
+    with wired_site.socket(alice, path_of(job, job.event_number)) as socket:
         wait_for(lambda: [f for f in feed.feeds.values() if f.listening], 10, "the feed to listen")
+        heard = tell(job)
+        assert numbers(events_until(socket, heard)) == [heard]  # so its first look lies behind it
         wired = settings.CHANNEL_LAYERS
         settings.CHANNEL_LAYERS = {}  # the writer has no Redis, the site still listens: nothing tells of these
         unheard = tell(job, 3)
@@ -152,13 +158,12 @@ def test_a_lost_message_leaves_no_gap(
             socket.recv(timeout=1)
         assert next(iter(feed.feeds.values())).last == unheard - 3
         last = tell(job)
-        assert numbers(events_until(socket, last)) == list(range(before + 1, last + 1))
+        assert numbers(events_until(socket, last)) == list(range(heard + 1, last + 1))
 
 
 def test_a_message_that_comes_twice_or_late_is_told_once(
-    wired_site: Site, alice: User, job: Job, monkeypatch: pytest.MonkeyPatch
+    wired_site: Site, alice: User, job: Job, no_polling: None
 ) -> None:
-    monkeypatch.setattr(feed, "POLL_WITH_LAYER", 3600.0)
     before = job.event_number
     with wired_site.socket(alice, path_of(job, before)) as socket:
         wait_for(lambda: [f for f in feed.feeds.values() if f.listening], 10, "the feed to listen")

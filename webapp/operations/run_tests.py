@@ -1,9 +1,10 @@
 """`nasdip test [--quick]`: everything that has to hold before a change lands, in the order of what it costs.
 
 Installs Debian's Chromium and PostgreSQL when run as root on Debian, after saying so; elsewhere the tests
-that need them skip with the command to install (and fail where CI is set). Linters first, then pytest, whose
-closing line is the last that is printed. `--quick` leaves out the tests marked slow, browser and chaos. What
-follows `--` goes to pytest: `nasdip test --quick -- tests/engine -k genome`.
+that need them skip with the command to install (and fail where CI is set). Linters first, then pytest, a file of
+tests on each core, whose closing line is the last that is printed. `--quick` leaves out the tests marked slow,
+browser and chaos. What follows `--` goes to pytest, which then runs one test after the other:
+`nasdip test --quick -- tests/engine -k genome`.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ from pathlib import Path
 __all__ = ["main"]
 
 ROOT = Path(__file__).resolve().parents[2]
+MOST_AT_ONCE = 4
+"""A process of tests with its servers and evaluators needs gigabytes of memory."""
 NOT_IN_QUICK = "not slow and not browser and not chaos and not postgres"
 
 
@@ -115,7 +118,9 @@ def main(arguments: Sequence[str]) -> int:
     failed = [] if options.pytest else lint(environment())
     if failed:
         say(f"The linters found something: {', '.join(failed)}. The tests run all the same.")
-    command = [sys.executable, "-m", "pytest", "--durations=20", *options.pytest]
+    at_once = min(os.cpu_count() or 1, MOST_AT_ONCE)
+    spread = [] if options.pytest else [f"--numprocesses={at_once}", "--dist=loadfile"]
+    command = [sys.executable, "-m", "pytest", "--durations=20", *spread, *options.pytest]
     if options.quick:
         command += ["-m", NOT_IN_QUICK]
     tests = subprocess.run(command, cwd=ROOT, env=environment(), check=False).returncode
