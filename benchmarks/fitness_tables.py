@@ -169,12 +169,13 @@ def _by_picture(rows: Sequence[Row]) -> dict[str, dict[str, dict[str, dict[str, 
             if len(mine) < _FEWEST:
                 continue
             for name, score in scores_of(damage, mine).items():
-                found[damage][name][picture] = judged(score, mine, at_end=name in _AT_END)
+                told = judged(score, mine, at_end=name in _AT_END)
+                found[damage][name][picture] = told | {"networks": len(mine)}
             for arm, name in _BLOCKS.items():
                 blocked = sorted(cells[picture, damage, arm], key=lambda row: row["genome"])
                 if len(blocked) >= _FEWEST:
                     score = _each(blocked, lambda row: max(row["curves"]["blocks"]))
-                    found[damage][name][picture] = judged(score, blocked)
+                    found[damage][name][picture] = judged(score, blocked) | {"networks": len(blocked)}
     return found
 
 
@@ -187,7 +188,7 @@ def _interval(values: Sequence[float]) -> str:
 
 
 _HEADER = (
-    "| score | pictures | Spearman with PSNR | with SSIM | with LPIPS | regret, dB | worst regret |\n"
+    "| score | pictures x networks | Spearman with PSNR | with SSIM | with LPIPS | regret, dB | worst regret |\n"
     "|---|---|---|---|---|---|---|"
 )
 
@@ -197,15 +198,7 @@ def table(rows: Sequence[Row]) -> str:
     found = _by_picture(rows)
     lines = []
     for damage, by_score in found.items():
-        counted = [len(_finished(rows, picture, damage)) for picture in PICTURES]
-        lines += [
-            "",
-            f"## {damage}",
-            "",
-            f"{span(counted)} networks a picture.",
-            "",
-            _HEADER,
-        ]
+        lines += ["", f"## {damage}", "", _HEADER]
         mean = {
             name: statistics.fmean(one["regret"] for one in pictures.values())
             for name, pictures in by_score.items()
@@ -214,7 +207,8 @@ def table(rows: Sequence[Row]) -> str:
             each = list(by_score[name].values())
             figures = [_interval([one[kind] for one in each]) for kind in ("psnr", "ssim", "lpips", "regret")]
             worst = max(one["regret"] for one in each)
-            lines.append(f"| {name} | {len(each)} | {' | '.join(figures)} | {worst:.2f} |")
+            counted = f"{len(each)} x {span([int(one['networks']) for one in each])}"
+            lines.append(f"| {name} | {counted} | {' | '.join(figures)} | {worst:.2f} |")
     lines += [
         "",
         "## Picture by picture",
