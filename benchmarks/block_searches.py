@@ -82,21 +82,21 @@ def table(rows: Sequence[Mapping[str, Any]]) -> str:
         "|---" * (3 + len(sides) + len(filters)) + "|",
     ]
     pictures = []
-    behind: dict[str, list[float]] = {name: [] for name in ("the noisy picture", sides[0], *filters)}
+    ahead: dict[str, list[float]] = {name: [] for name in ("the noisy picture", sides[0], *filters)}
     for (picture, block, seed), small in sorted(by_key.items()):
         large = by_key.get((picture, BLOCK, seed))
         if block != HELD_OUT_BLOCK or large is None:
             continue
         others = _references(picture, seed)
         pictures.append(picture)
-        for name, other in zip(behind, (small["observed"], large["psnr"], *others.values()), strict=True):
-            behind[name].append(small["psnr"] - other)
+        for name, other in zip(ahead, (small["observed"], large["psnr"], *others.values()), strict=True):
+            ahead[name].append(small["psnr"] - other)
         fits = [
             f"{one['psnr']:.2f} [{', '.join(map(str, one['best_iterations']))}]" for one in (large, small)
         ]
         beside = [f"{other:.2f}" for other in others.values()]
         lines.append(f"| {picture} | {seed} | {small['observed']:.2f} | {' | '.join(fits + beside)} |")
-    told = ", ".join(f"{name} {interval(values, pictures)}" for name, values in behind.items())
+    told = ", ".join(f"{name} {interval(values, pictures)}" for name, values in ahead.items())
     return "\n".join([*lines, "", f"{sides[1]} ahead of, dB, mean ± half of its 95 % interval: {told}."])
 
 
