@@ -1,6 +1,6 @@
 """What a search reaches for what it costs: the paper's protocol, ours, and ours with each technique switched off.
 
-    nice python -m benchmarks.search_cost [--shard 0/2] [--minutes M] [--results docs/results/search-cost.jsonl]
+    nice python -m benchmarks.search_cost [--shard 0/2] [--minutes M] [--workers N] [--store DIR | --no-store]
 
 scikit-image's astronaut at 64 px: noise of sigma 25, half of the pixels missing, enlarging 2x (so that LPIPS, which the paper's
 protocol selects by, can be taken of the small picture); K = 16, 5 generations, two seeds. The paper's protocol is
@@ -25,7 +25,7 @@ import statistics
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 from benchmarks.pictures import Case
@@ -45,6 +45,8 @@ from nasdip_engine.restoration.fitness import held_out_psnr
 from nasdip_engine.restoration.metrics import psnr
 from nasdip_engine.restoration.network import build
 from nasdip_engine.seeding import Seeds, generator
+from nasdip_engine.store import Store
+from nasdip_engine.store_commands import add_options, store_of
 
 __all__ = ["reached", "table"]
 
@@ -121,7 +123,7 @@ def _fitted_afresh(asked: Problem, genome: str, seed: int) -> tuple[float, float
     return held_out_psnr(found.held_out_mse), true
 
 
-def row(damage: str, seed: int, arm: str) -> dict[str, Any]:
+def row(damage: str, seed: int, arm: str, *, store: Store | None, workers: int) -> dict[str, Any]:
     """One search and what it had reached after each generation."""
     began = time.monotonic()
     asked = problem("astronaut", damage, _SIDE, seed)
@@ -133,7 +135,7 @@ def row(damage: str, seed: int, arm: str) -> dict[str, Any]:
         search=search_frame(plain.final[0], task, settings),
     )  # fmt: skip
     scored = cache(lambda genome: _afresh(asked, genome))
-    with _Metered(put, workers=1, say=lambda _: None) as search:
+    with _Metered(put, workers=workers, store=store) as search:
         search.spent = []
         history, records = search.search()
         spent = search.spent
@@ -205,10 +207,13 @@ def _share(steps: Sequence[Row], papers: Sequence[Row]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     add_row_options(parser, "docs/results/search-cost.jsonl")
+    parser.add_argument("--workers", type=int, default=1, help="evaluations at once")
+    add_options(parser, default=True)
     arguments = parser.parse_args()
     use_one_thread()
     file = RowFile(arguments.results, ("damage", "seed", "arm"))
-    file.fill(shard_of(arguments, _wanted()), row, arguments.minutes)
+    computed = partial(row, store=store_of(arguments, default=True), workers=arguments.workers)
+    file.fill(shard_of(arguments, _wanted()), computed, arguments.minutes)
     file.write_table("What a search costs", "search_cost", table)
 
 
