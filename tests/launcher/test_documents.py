@@ -17,6 +17,7 @@ DOCUMENTS = sorted(
     [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "nasdip_engine").rglob("*.md")]
 )
 LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
+ANCHOR = re.compile(r"\]\(([^)#\s]*)#([^)\s]+)\)")
 COMMAND = re.compile(r"python -m (benchmarks\.\w+)")
 
 
@@ -24,6 +25,23 @@ COMMAND = re.compile(r"python -m (benchmarks\.\w+)")
 def test_links_lead_somewhere(document: Path) -> None:
     links = [link for link in LINK.findall(document.read_text(encoding="utf-8")) if "://" not in link]
     assert [link for link in links if not (document.parent / link).exists()] == []
+
+
+def headings(document: Path) -> set[str]:
+    """The anchors of a document's headings, as GitHub makes them."""
+    found = re.findall(r"^#+ (.+)$", document.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in found}
+
+
+def test_links_into_a_document_meet_a_heading() -> None:
+    links = [
+        (document, document.parent / link if link else document, anchor)
+        for document in DOCUMENTS
+        for link, anchor in ANCHOR.findall(document.read_text(encoding="utf-8"))
+        if "://" not in link
+    ]
+    assert links
+    assert [(document.name, anchor) for document, to, anchor in links if anchor not in headings(to)] == []
 
 
 def test_every_command_of_a_benchmark_has_its_script() -> None:
