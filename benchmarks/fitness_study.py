@@ -11,7 +11,8 @@ In four degradations the first twelve genomes are trained once more from other f
 has the truth alone): how much of the order of networks is chance. In three they are also trained with three times as many
 pixels held out (arm "wider", which has its curve and the truth alone): would a larger sample choose better? And where noise
 is correlated with blocks of 4 x 4 instead (arm "small blocks", likewise); a camera's noise is there twice, in reduced pictures
-and in cuts of their own pixels, with the first twelve genomes.
+and in cuts of their own pixels, with the first twelve genomes. A large hole's copies are chosen there to be surrounded as it is;
+arm "moved copies" has those that the engine holds out, which are not, likewise.
 
 One row a training: every score at the stop (least held-out error of the arm's first set) and at the end, curves by iteration,
 and the truth against the clean picture, which nothing sees. Rows are ordered genome by genome, so that any prefix is balanced; a
@@ -71,7 +72,7 @@ _ITERATIONS, _LEARNING_RATE, _CHANNELS, _DECAY = 300, 0.01, 32, 0.99
 _SHARE = 0.05
 _WIDER_SHARE = 0.15  # the most that the setting `hold_out_share` allows; both are doubled below 20,000 pixels
 _COPIES = 8
-_OWN_COPIES = 2  # of so many the product pools the error, for a hole of this size
+_POOLED_COPIES = 2  # by the error of the first of them, those most alike, a large hole's fit is stopped
 _UNTRAINED = 4  # outputs that the strip distance is the mean of
 _FULL_CAMERA = "camera, full resolution"
 DAMAGES = (
@@ -83,7 +84,12 @@ _WITH_BLOCKS = ("sigma 25", "JPEG 10", "camera", _FULL_CAMERA)
 _AGAIN = ("sigma 25", "strokes", "scattered 50 %", "4x")
 _WIDER = ("sigma 25", "scattered 50 %", "4x")
 _SMALL_BLOCKS = ("JPEG 10", "camera", _FULL_CAMERA)
-_ONCE_MORE = {"again": _AGAIN, "wider": _WIDER, "small blocks": _SMALL_BLOCKS}
+_ONCE_MORE = {
+    "again": _AGAIN,
+    "wider": _WIDER,
+    "small blocks": _SMALL_BLOCKS,
+    "moved copies": ("large hole",),
+}
 _ONCE_MORE_GENOMES = 12
 _BLOCKS = {"blocks": BLOCK, "small blocks": 4}
 _ARMS = ("pixels", "blocks", *_ONCE_MORE)
@@ -146,6 +152,8 @@ def _held_out(asked: Problem, damage: str, arm: str, degradation: Degradation) -
         return {"blocks": blocks(known, _SHARE, rng(arm), _BLOCKS[arm])}
     if arm == "wider":
         return {"pixels": scattered(known, _WIDER_SHARE, rng("pixels"))}
+    if arm == "moved copies":
+        return {"copies": moved_copies(known, _SHARE, rng("copies"))}
     if damage == "strokes":
         copies = moved_copies(known, _SHARE, rng("copies"))
         return {"copies": copies, "pixels": scattered(known & ~copies, _SHARE / 2, rng("pixels"))}
@@ -195,14 +203,11 @@ class _Trained:
         return held_out_psnr(self.degradation.error(_tensor(output), torch.from_numpy(among)))
 
     def curves(self) -> dict[str, dict[int, float]]:
-        """PSNR by iteration on every set but single copies, the one that stops the fit first.
-
-        As in the product, a large hole's fit is stopped by the pooled error of its first two copies.
-        """
+        """PSNR by iteration on every set but single copies, the one that stops the fit first: of a large hole two copies."""
         sets = {name: among for name, among in self.sets.items() if not name.startswith("copy ")}
         copies = [among for name, among in self.sets.items() if name.startswith("copy ")]
         if copies:
-            sets = {"two copies": np.logical_or.reduce(copies[:_OWN_COPIES])} | sets
+            sets = {"two copies": np.logical_or.reduce(copies[:_POOLED_COPIES])} | sets
         return {
             name: {place: self.error(output, among) for place, output in self.watch.outputs.items()}
             for name, among in sets.items()

@@ -1,6 +1,6 @@
 """Is what a search finds for a picture better than classical deep image prior, a plain starter, or luck?
 
-    nice python -m benchmarks.found_against_classical [--shard 1/2] [--seeds 2] [--pictures astronaut chelsea ...]
+    nice python -m benchmarks.found_against_classical [--shard 0/2] [--seeds 2] [--pictures astronaut chelsea ...]
     python -m benchmarks.found_against_classical --table
 
 The pictures of `study_pictures` at 96 px with noise (sigma 25), half of the pixels missing, and to be enlarged 4x. Every arm gets
@@ -8,6 +8,8 @@ the same observation, held-out observations, input, 500 iterations, averaged out
 held-out error was least); what differs is the network:
 
 - found: the best by blind score of a search (12 individuals, 4 generations, 150 iterations, cost cap of the preview);
+- unaided: the same of a search without starters in its first generation;
+- found whole: the found network fitted again on all observations, as the product does for noise and enlarging;
 - random: the best of as many random networks under the same cap as the search trained;
 - starter: the best of all hand-made networks under that cap;
 - classical: the published network, 128 filters a stage, at the learning rate of our settings, without jitter;
@@ -16,9 +18,9 @@ held-out error was least); what differs is the network:
 - classical slow, narrow slow: their rate alone, where ours is another;
 - references: what a user gets in a second, some of them with a strength chosen by the clean picture.
 
-PSNR, SSIM and LPIPS are against the clean picture, which no fit and no choice sees. One process, one thread; `--shard 2/2` takes
-every second picture and damage, so that two processes may share a results file. An arm that stands there is not computed again.
-About 13 to 20 minutes of one core for each picture, damage and seed.
+PSNR, SSIM and LPIPS are against the clean picture, which no fit and no choice sees. Two processes with `--shard 0/2` and
+`--shard 1/2` may share a results file; an arm that stands there is not computed again. 13 to 20 minutes of one
+core for each picture, damage and seed.
 """
 
 from __future__ import annotations
@@ -34,14 +36,14 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from torch import Tensor, nn
+from torch import Tensor, nn, zeros_like
 
 from benchmarks.classical_table import table
 from benchmarks.pictures import Case
 from benchmarks.rivals import rivals
-from benchmarks.study_fits import add_choices
+from benchmarks.study_fits import add_choices, shard_of
 from benchmarks.study_pictures import PICTURES, problem
-from nasdip_engine.errors import DivergedError, InvalidInput
+from nasdip_engine.errors import DivergedError
 from nasdip_engine.evolution.history import Closed, Generation
 from nasdip_engine.evolution.search import (
     Converged,
@@ -110,10 +112,11 @@ CLASSICAL: Mapping[str, Arm] = MappingProxyType(
     }
 )
 _AUTHORS = Arm(published_rate=True, jitter=True)
-SEARCHED = ("found", "random", "starter")
+SEARCHED = ("found", "unaided", "random", "starter")
 REFITTED: Mapping[str, str] = MappingProxyType({"found published": "found", "starter published": "starter"})
 """Arm -> whose network it fits once more, with the jitter and rate of classical DIP's authors."""
-ARMS = (*SEARCHED, *REFITTED, *CLASSICAL, "references")
+WHOLE = "found whole"
+ARMS = (*SEARCHED, *REFITTED, WHOLE, *CLASSICAL, "references")
 
 
 def nearest_width(shape: classical.Shape, multiply_adds: int, height: int, width: int, channels: int) -> int:
@@ -193,7 +196,7 @@ class Study:
 
     def searched(self, arm: str, networks: int) -> list[Closed]:
         """The generations of one of SEARCHED; networks: how many the random search trains."""
-        settings = self.settings
+        settings = replace(self.settings, starter_share=0.0) if arm == "unaided" else self.settings
         if arm == "starter":
             hand_made = tuple(genome.text for genome in starters(settings.units, settings.representation))
             allowed = tuple(text for text in hand_made if refusal(text, settings) is None)
@@ -222,6 +225,19 @@ class Study:
         """The row of one of REFITTED, from the genome of the arm that found it."""
         phenotype, settings = Genome.parse(genome).phenotype(), self._final_settings(_AUTHORS)
         return self._final(self._network(phenotype), settings, self._price(phenotype)) | {"genome": genome}
+
+    def whole(self, found: Row) -> Row:
+        """The row of WHOLE, from that of the arm "found"."""
+        phenotype = Genome.parse(found["genome"]).phenotype()
+        known, held = int(self.degradation.known.sum()), int(self.held_out.sum())
+        length = self.settings.refit_iterations(found["best_iteration"], known, held)
+        done = fit(
+            self._network(phenotype), self._z, self.degradation, zeros_like(self.held_out),
+            replace(self._final_settings(Arm()), iterations=length),
+            jitter_rng=generator(self.seeds.evaluation_seed, "jitter"), report=lambda _: None,
+        )  # fmt: skip
+        picture = self.degradation.compose(done.average)
+        return {"iterations": done.iterations, **scores(picture, self.problem.clean)}
 
     def _final_settings(self, arm: Arm) -> FitSettings:
         """Our own, or as far as the arm says those of classical DIP's authors."""
@@ -295,25 +311,29 @@ class Study:
         return {"references": {name: scores(made, asked.clean) for name, made in rivals(case).items()}}
 
 
-def applies(arm: str, damage: str, ours: float) -> bool:
-    """Whether an arm says anything new: a slow one only where our learning rate is another. ours: of the settings."""
+def applies(arm: str, ours: float, refits: bool) -> bool:
+    """Whether an arm says anything new: a slow one only where our learning rate is another, WHOLE where there are refits.
+
+    ours, refits: of the settings.
+    """
     named = CLASSICAL.get(arm)
-    return damage in RECIPES and not (
-        named is not None and named.published_rate and not named.jitter and ours == _PUBLISHED_RATE
-    )
+    slow = named is not None and named.published_rate and not named.jitter
+    return (arm != WHOLE or refits) and (not slow or ours != _PUBLISHED_RATE)
 
 
 def make(study: Study, arm: str, done: Mapping[str, Row]) -> Row:
     """One arm's row. done: rows of the same place by arm; "found" says what "random" and the narrow ones may cost."""
     if arm == "references":
         return study.references()
-    if arm in ("found", "starter"):
+    if arm in ("found", "unaided", "starter"):
         return study.from_search(arm)
     needed = REFITTED.get(arm, "found")
     if needed not in done:
         raise SystemExit(f"{arm} needs the arm {needed} of the same picture first")
     if arm in REFITTED:
         return study.refitted(done[needed]["genome"])
+    if arm == WHOLE:
+        return study.whole(done[needed])
     if arm == "random":
         return study.from_search(arm, done[needed]["search"]["networks"])
     return study.classical(CLASSICAL[arm], done[needed]["multiply_adds"])
@@ -330,9 +350,9 @@ def run(path: Path, places: Iterable[tuple[int, str, str]], arms: Sequence[str])
     rows = _read(path)
     for seed, damage, picture in places:
         study = Study(picture, damage, seed)
-        for arm in (
-            one for one in ARMS if one in arms and applies(one, damage, study.settings.learning_rate)
-        ):
+        settings, task = study.settings, study.problem.task
+        said = [one for one in ARMS if applies(one, settings.learning_rate, settings.refits(task))]
+        for arm in (one for one in said if one in arms):
             place = (picture, damage, seed, arm)
             if place in rows:
                 continue
@@ -352,19 +372,11 @@ def run(path: Path, places: Iterable[tuple[int, str, str]], arms: Sequence[str])
             )
 
 
-def shard(text: str) -> tuple[int, int]:
-    """Part and number of parts: "2/3" is (2, 3).  Raises InvalidInput for what is none."""
-    part, _, of = text.partition("/")
-    if not (part.isdigit() and of.isdigit() and 1 <= int(part) <= int(of)):
-        raise InvalidInput(f"shard is {text!r}; write 1/2 or 2/2")
-    return int(part), int(of)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, default=2)
     add_choices(parser, pictures=PICTURES, damages=RECIPES, arms=ARMS)
-    parser.add_argument("--shard", default="1/1", help="1/2: the first of two processes")
+    parser.add_argument("--shard", default="0/1", help="i/n: of every n places only the i-th, counted from 0")
     parser.add_argument("--results", type=Path, default=Path("docs/results/found-against-classical.jsonl"))
     parser.add_argument(
         "--table", action="store_true", help="write the table of what stands, compute nothing"
@@ -376,9 +388,8 @@ def main() -> None:
         arguments.results.with_suffix(".md").write_text(text, encoding="utf-8")
         return
     use_one_thread()
-    part, of = shard(arguments.shard)
     places = list(product(range(arguments.seeds), arguments.damages, arguments.pictures))
-    run(arguments.results, places[part - 1 :: of], arguments.arms)
+    run(arguments.results, shard_of(arguments, places), arguments.arms)
 
 
 if __name__ == "__main__":

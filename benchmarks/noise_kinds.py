@@ -3,7 +3,7 @@
     nice python -m benchmarks.noise_kinds [--results docs/results/noise-kinds.jsonl] [--table docs/results/noise-kinds.md]
 
 96 px of photographs from scikit-image's wheel. Each arm fits three starter networks for 125 iterations, takes the one with the
-least held-out error and fits it for up to 600 (where blocks were held out, again with all observations): a preview in small.
+least held-out error and fits it for up to 600 (noise and enlarging again with all observations): a preview in small.
 What an arm assumes decides its held-out set, its error and its loss, nothing else. The true PSNR against the clean picture
 decides nothing: it says what the held-out error cost, as regret (best network of the three less the one taken; best moment of
 the last fit less the one taken). An arm that stands in the results file is not run again. About eight minutes of one core.
@@ -205,8 +205,10 @@ def arm(case: Case, assumed: str) -> dict[str, Any]:
     watch = _Watch(degradation, clean)
     held, true, highest = _fitted(genomes[best], degradation, task, settings, _FINAL, watch)
     ours, length = true, next(iteration for iteration, value in watch.true.items() if value == true)
-    if task.refits:
-        whole = _fit(genomes[best], degradation, task, settings, length, 0, lambda _: None)
+    if settings.refits(task):
+        among = held_out_set(degradation, task, settings.hold_out_share, _SEED, settings.hold_out_block)
+        again = settings.refit_iterations(length, int(degradation.known.sum()), int(among.sum()))
+        whole = _fit(genomes[best], degradation, task, settings, again, 0, lambda _: None)
         ours = psnr(degradation.compose(whole.average), clean)
     reference = baseline(
         task,

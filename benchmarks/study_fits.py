@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 from benchmarks.phenotypes import drawn
 from benchmarks.study_pictures import Problem
-from nasdip_engine.errors import DivergedError
+from nasdip_engine.errors import DivergedError, InvalidInput
 from nasdip_engine.evolution.settings import SearchSettings, default_cost_cap, settings_for
 from nasdip_engine.genome.genome import Genome
 from nasdip_engine.genome.starters import starters
@@ -200,9 +200,11 @@ def add_choices(parser: argparse.ArgumentParser, **choices: Collection[Any]) -> 
 
 
 def shard_of(arguments: argparse.Namespace, wanted: Sequence[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
-    """The rows of this shard."""
-    number, of = (int(part) for part in arguments.shard.split("/"))
-    return list(wanted[number::of])
+    """The rows of this shard.  Raises InvalidInput where it is none."""
+    number, _, of = arguments.shard.partition("/")
+    if not (number.isdigit() and of.isdigit() and int(number) < int(of)):
+        raise InvalidInput(f"shard is {arguments.shard!r}; write 0/2 or 1/2")
+    return list(wanted[int(number) :: int(of)])
 
 
 def span(counts: Sequence[int]) -> str:

@@ -20,7 +20,7 @@ from skimage.color import gray2rgb
 from benchmarks import degrade
 from benchmarks.pictures import square, strokes_mask
 from nasdip_engine.seeding import generator
-from nasdip_engine.task import Task, TaskKind
+from nasdip_engine.task import IMPULSE, Task, TaskKind
 
 __all__ = ["DAMAGES", "PICTURES", "TEXTURED", "Problem", "clean_picture", "problem"]
 
@@ -97,8 +97,14 @@ def _noisy(sigma: float) -> _Damage:
     )
 
 
-def _jpeg(clean: Pixels, _: np.random.Generator) -> Problem:
-    return Problem(clean, degrade.jpeg(clean, 10), None, Task(TaskKind.DENOISE))
+def _jpeg(quality: int) -> _Damage:
+    return lambda clean, _: Problem(clean, degrade.jpeg(clean, quality), None, Task(TaskKind.DENOISE))
+
+
+def _specked(clean: Pixels, rng: np.random.Generator) -> Problem:
+    return Problem(
+        clean, degrade.salt_and_pepper(clean, 0.1, rng), None, Task(TaskKind.DENOISE, noise=IMPULSE)
+    )
 
 
 def _camera(clean: Pixels, rng: np.random.Generator) -> Problem:
@@ -129,7 +135,9 @@ DAMAGES: Mapping[str, _Damage] = MappingProxyType(
         "sigma 15": _noisy(15),
         "sigma 25": _noisy(25),
         "sigma 50": _noisy(50),
-        "JPEG 10": _jpeg,
+        "JPEG 10": _jpeg(10),
+        "JPEG 30": _jpeg(30),
+        "salt and pepper 10 %": _specked,
         "camera": _camera,
         # So many strokes are a fifth of a picture of 96 px and a thirteenth of one of 256: "thin strokes" are alike at any side.
         "strokes": _holed(lambda height, _, rng: strokes_mask(height, 24, rng)),

@@ -100,11 +100,14 @@ def test_lpips_around_sees_the_hidden_pixels_alone(corner: tuple[int, int]) -> N
 
 def test_a_perfect_score_has_no_regret_and_a_wrong_one_has_it_all() -> None:
     truth = [20.0, 22.0, 25.0, 21.0, 24.0]
-    rows = [{"truth": {"psnr": value, "ssim": value / 30, "lpips": 1 - value / 30}} for value in truth]
+    rows = [
+        {"truth": {"psnr": value, "ssim": value / 30, "lpips": 1 - value / 30}, "truth_end": value - 2}
+        for value in truth
+    ]
     score = np.array(truth)
-    assert judged(score, rows) == pytest.approx({"psnr": 1, "ssim": 1, "lpips": 1, "regret": 0})
+    assert judged(score, rows) == pytest.approx({"psnr": 1, "ssim": 1, "lpips": 1, "regret": 0, "at_end": 2})
     wrong = judged(-score, rows)
-    assert (wrong["psnr"], wrong["regret"]) == pytest.approx((-1, 5))
+    assert (wrong["psnr"], wrong["regret"], wrong["at_end"]) == pytest.approx((-1, 5, 7))
     assert math.isnan(judged(np.ones(5), rows)["psnr"])
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import re
 from pathlib import Path
 
@@ -10,6 +11,8 @@ import pytest
 from benchmarks import block_searches, content_specific, kernel_study, raced_searches, rungs_replayed
 from benchmarks.content_specific import agreement
 from benchmarks.search_cost import reached, table
+from benchmarks.study_fits import shard_of
+from nasdip_engine.errors import InvalidInput
 from nasdip_engine.evolution.presets import MEASURED, worth
 from nasdip_engine.task import KERNELS, TaskKind
 
@@ -161,3 +164,15 @@ def test_previews_are_compared_picture_by_picture_with_the_larger_blocks() -> No
     beside = [float(line.split(" | ")[column]) for line in (coffee, rocket)]
     by_hand = (24.5 + 26.0 - sum(beside)) / 2
     assert f"non-local means {by_hand:+.2f} ± " in told[-1]
+
+
+@pytest.mark.parametrize("text", ["2/2", "0/0", "1", "a/b", "-1/2"])
+def test_a_shard_that_is_none_is_refused(text: str) -> None:
+    with pytest.raises(InvalidInput, match="shard"):
+        shard_of(argparse.Namespace(shard=text), [])
+
+
+def test_shards_have_every_row_once() -> None:
+    rows = [(number,) for number in range(7)]
+    told = [shard_of(argparse.Namespace(shard=f"{part}/3"), rows) for part in range(3)]
+    assert sorted(row for part in told for row in part) == rows

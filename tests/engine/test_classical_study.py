@@ -21,9 +21,7 @@ from benchmarks.found_against_classical import (
     make,
     nearest_width,
     run,
-    shard,
 )
-from nasdip_engine.errors import InvalidInput
 from nasdip_engine.numerics import use_one_thread
 from nasdip_engine.restoration.classical import PUBLISHED, price
 
@@ -60,11 +58,11 @@ def test_every_damage_has_the_same_published_network_with_as_many_input_channels
 
 
 def test_a_slow_arm_is_run_only_where_our_learning_rate_is_another() -> None:
-    assert [arm for arm in CLASSICAL if not applies(arm, "sigma 25", 0.01)] == [
+    assert [arm for arm in CLASSICAL if not applies(arm, 0.01, refits=True)] == [
         "classical slow",
         "narrow slow",
     ]
-    assert all(applies(arm, "scattered 50 %", 0.02) for arm in CLASSICAL)
+    assert all(applies(arm, 0.02, refits=False) for arm in CLASSICAL)
 
 
 def short(damage: str = "4x") -> Study:
@@ -124,12 +122,6 @@ def test_what_stands_in_the_results_file_is_not_computed_again(tmp_path: Path) -
     assert path.read_bytes() == before
     run(path, [(1, "4x", "astronaut")], ["references"])
     assert path.read_bytes().startswith(before) and path.read_bytes() != before
-
-
-@pytest.mark.parametrize("text", ["3/2", "0/2", "1", "a/b"])
-def test_a_shard_that_is_none_is_refused(text: str) -> None:
-    with pytest.raises(InvalidInput, match="shard"):
-        shard(text)
 
 
 # ------------------------------------------------------------------------------------------------------------------- the table
@@ -216,7 +208,7 @@ def test_the_page_holds_every_row_and_every_loss() -> None:
     assert "| best starter | - |" in page
     assert page.count("| lost to |") == 1
     assert page.count("| classical, equal iterations | rocket | sigma 25 | 0 | -0.20 |") == 1
-    assert "| 25.60 (25.60) | - | - | - | - | 25.00 (25.00) |" in page and "BM3D 27.00 (wins)" in page
+    assert "| 25.60 (25.60) | - | - | - | - | - | - | 25.00 (25.00) |" in page and "BM3D 27.00 (wins)" in page
     assert "of generation 3, 10,000 | 45, 1.10 |" in page  # (5000 + 100 x 500) / (100 x 500)
     assert "9 rows in 4.5 hours" in page
     assert "None." in table(four([0.1] * 4))
