@@ -175,7 +175,7 @@ def main() -> None:
     for seed in range(arguments.seeds):
         by_seed[seed] = study(seed, store, by_seed.get(seed, {}))
         arguments.results.write_text("".join(json.dumps(row) + "\n" for row in by_seed.values()))
-    text = table(sorted(by_seed.values(), key=lambda row: row["seed"]))
+    text = table([by_seed[seed] for seed in sorted(by_seed) if seed < arguments.seeds])
     print(text)
     arguments.results.with_suffix(".md").write_text(f"{_HEADING}{text}\n")
 

@@ -97,9 +97,12 @@ def row(picture: str, damage: str, side: int, network: str) -> dict[str, Any]:
 
 
 def _pairs(rows: Sequence[Row], *, ours: bool) -> list[tuple[float, float]]:
-    """(by the figure, truly) how far the first method is ahead, dB: pairs with our fit, or without it."""
+    """(by the figure, truly) how far the first method is ahead, dB: pairs with our fit, or without it.
+
+    References of one picture are the same beside each network, and counted once.
+    """
     gaps = []
-    for one in rows:
+    for one in rows if ours else {one["picture"]: one for one in rows}.values():
         for (first, mine), (_, other) in itertools.combinations(one["methods"].items(), 2):
             gap = mine[0] - other[0], mine[1] - other[1]
             if (first == _OURS) is ours and abs(gap[1]) >= _DIFFERENT:
@@ -158,7 +161,10 @@ def _gains(rows: Sequence[Row]) -> list[str]:
         here = [one for one in mine if (one["damage"], one["side"]) == (damage, side)]
         pictures = [one["picture"] for one in here]
         told = [
-            interval([one["methods"][name][1] - one["observed"] for one in here], pictures) for name in names
+            interval([one["methods"][name][1] - one["observed"] for one in here], pictures)
+            if here and name in here[0]["methods"]
+            else "-"
+            for name in names
         ]
         if here:
             lines.append(f"| {damage} | {side} | {' | '.join(told)} |")

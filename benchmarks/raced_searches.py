@@ -6,7 +6,7 @@
 searches as a preview does them (12 individuals, 3 generations, 150 iterations, a crop of 128 px, starters), six photographs
 with a seed each, once with whole fits and once raced: every new network is trained for a sixth of the iterations, a third of
 them goes on; for noise, of which short fits say less, also raced from a third of the iterations. True PSNR of the found
-network's search fit, and of the mean of the two best; the searches' iterations. One row a search, one to four minutes of a core.
+network's search fit, and of the two best in the mean; the searches' iterations. One row a search, one to four minutes of a core.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def table(rows: Sequence[Row]) -> str:
     lines = [
         "Raced less whole fits, dB: mean ± half of its 95 % interval over the pictures, and in how many it is above 0.",
         "",
-        "| degradation | race | pairs | true PSNR | held-out PSNR | true PSNR, mean of the two best | iterations |",
+        "| degradation | race | pairs | true PSNR | held-out PSNR | mean true PSNR of the two best networks | iterations |",
         "|---" * 7 + "|",
     ]
     for damage, race in ((damage, race) for damage in _DAMAGES for race in _RACES if race != _WHOLE):

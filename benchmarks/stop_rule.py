@@ -240,6 +240,11 @@ def table(rows: Sequence[Mapping[str, Any]]) -> str:
         lines.append(f"| {rule} | " + " | ".join(cells) + f" | {cost:.0f} |")
     cells = [_spread([_own_loss(one) for one in group]) for group in groups.values()]
     lines.append("| held-out, against the best of its own fit | " + " | ".join(cells) + " | |")
+    unspent = sum(one["whole"]["wmv"]["stopped"] == _ITERATIONS for one in rows)
+    lines += [
+        "",
+        f"ES-WMV's patience was not spent after {_ITERATIONS} iterations, where it is taken to have stopped, in {unspent} rows.",
+    ]
     return "\n".join([*lines, "", *_limits(groups)])
 
 

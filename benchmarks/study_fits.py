@@ -32,6 +32,7 @@ from nasdip_engine.restoration.fit import Fit, FitSettings, Step, fit, noise_inp
 from nasdip_engine.restoration.metrics import psnr
 from nasdip_engine.restoration.network import build
 from nasdip_engine.seeding import Seeds, generator
+from nasdip_engine.version import VERSION
 
 __all__ = [
     "NETWORKS",
@@ -162,6 +163,7 @@ class RowFile:
                 found = {"reason": f"diverged: {cause}"}
             made = dict(zip(self._key, which, strict=True)) | found
             made.setdefault("seconds", round(time.process_time() - start, 1))
+            made.setdefault("version", VERSION)
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with self.path.open("a") as file:
                 file.write(json.dumps(made) + "\n")
@@ -189,7 +191,9 @@ def write_page(path: Path, title: str, command: str, text: str) -> None:
 def add_row_options(parser: argparse.ArgumentParser, results: str) -> None:
     parser.add_argument("--shard", default="0/1", help="i/n: of every n rows only the i-th, counted from 0")
     parser.add_argument("--minutes", type=float, default=1e6, help="time after which no row is begun")
-    parser.add_argument("--results", type=Path, default=Path(results))
+    parser.add_argument(
+        "--results", type=Path, default=Path(results), help="rows that stand here are not computed again"
+    )
 
 
 def add_choices(parser: argparse.ArgumentParser, **choices: Collection[Any]) -> None:

@@ -138,8 +138,8 @@ def _noises() -> str:
     told = "; ".join(f"{kind}: {', '.join(noises)}" for kind, noises in NOISES.items())
     return (
         f"what is assumed of the noise ({told}; the first is the default). independent: grain of any strength, pixel by "
-        "pixel, and at these lengths JPEG; correlated: shared by near pixels, as in camera pictures; impulse: salt and "
-        "pepper; none: what is known is exact"
+        "pixel, and mostly the better choice for a JPEG, too; correlated: shared by near pixels, as in camera pictures; "
+        "impulse: salt and pepper; none: what is known is exact"
     )
 
 

@@ -55,7 +55,7 @@ PAPER: Mapping[str, Printed] = MappingProxyType(
         "input_channels": Printed(32, "silent: classical DIP's"),
         "precision": Printed("fp32", "silent: torch's and TensorFlow's default"),
         "threads": Printed(1, "silent: decides no more than the last bits"),
-        "device_class": Printed("cpu", "sec. 4 used 16 Titan X GPUs; the machine at hand decides"),
+        "device_class": Printed("cpu", "sec. 4 used 16 Titan X GPUs; `--device cuda` asks for one"),
         "tile": Printed(512, "silent: its pictures are no larger"),
         "tile_finalists": Printed(1, "eq. 2: one network G*"),
         "first_rung": Printed(1.0, "sec. 4: 2000 epochs, every genome to the end"),

@@ -87,6 +87,9 @@ def test_orders_of_two_pictures_stand_beside_those_of_two_seeds() -> None:
         "| sigma 25 | on another picture with another seed | 4 | 1 | -1.00 | 3.00 | 1.50 |",
         "| sigma 25 | on the same picture with another seed | 4 | 1 | 1.00 | 0.00 | 1.50 |",
     ]
+    both = of_one + [row for arm in ("pixels", "again") for row in rows("rocket", arm, falling)]
+    last = content_specific.beyond_chance(both).splitlines()[-1]
+    assert last == "| sigma 25 | -2.00 ± 0.00 (0 of 2) | +3.00 ± 0.00 (2 of 2) |"
 
 
 def _trained(genome: int, held_out: list[float], true: list[float]) -> dict[str, object]:
