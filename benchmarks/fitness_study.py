@@ -11,8 +11,9 @@ In four degradations the first twelve genomes are trained once more from other f
 has the truth alone): how much of the order of networks is chance. In three they are also trained with three times as many
 pixels held out (arm "wider", which has its curve and the truth alone): would a larger sample choose better? And where noise
 is correlated with blocks of 4 x 4 instead (arm "small blocks", likewise); a camera's noise is there twice, in reduced pictures
-and in cuts of their own pixels, with the first twelve genomes. A large hole's copies are chosen there to be surrounded as it is;
-arm "moved copies" has those that the engine holds out, which are not, likewise.
+and in cuts of their own pixels, with the first twelve genomes. Of a large hole eight copies are held out at once, the most alike
+in what surrounds them first. The engine holds out less, and moves its copies without looking: arm "moved copies" has those, arm
+"alike copies" the two most alike ones alone, about as many pixels.
 
 One row a training: every score at the stop (least held-out error of the arm's first set) and at the end, curves by iteration,
 and the truth against the clean picture, which nothing sees. Rows are ordered genome by genome, so that any prefix is balanced; a
@@ -85,15 +86,11 @@ _WITH_BLOCKS = ("sigma 25", "JPEG 10", "camera", _FULL_CAMERA)
 _AGAIN = ("sigma 25", "strokes", "scattered 50 %", "4x")
 _WIDER = ("sigma 25", "scattered 50 %", "4x")
 _SMALL_BLOCKS = ("JPEG 10", "camera", _FULL_CAMERA)
-_ONCE_MORE = {
-    "again": _AGAIN,
-    "wider": _WIDER,
-    "small blocks": _SMALL_BLOCKS,
-    "moved copies": ("large hole",),
-}
+_ONCE_MORE = {"again": _AGAIN, "wider": _WIDER, "small blocks": _SMALL_BLOCKS}
 _ONCE_MORE_GENOMES = 12
 _BLOCKS = {"blocks": BLOCK, "small blocks": 4}
-_ARMS = ("pixels", "blocks", *_ONCE_MORE)
+_HOLES = ("moved copies", "alike copies")
+_ARMS = ("pixels", "blocks", *_ONCE_MORE, *_HOLES)
 
 Floats = NDArray[np.float32]
 Mask = NDArray[np.bool_]
@@ -109,6 +106,7 @@ def cells() -> list[tuple[str, str, str]]:
     arms = [(damage, "pixels") for damage in DAMAGES]
     arms += [(damage, "blocks") for damage in _WITH_BLOCKS]
     arms += [(damage, arm) for arm, damages in _ONCE_MORE.items() for damage in damages]
+    arms += [("large hole", arm) for arm in _HOLES]
     return [(picture, damage, arm) for damage, arm in arms for picture in PICTURES]
 
 
@@ -160,6 +158,8 @@ def _held_out(asked: Problem, damage: str, arm: str, degradation: Degradation) -
         return {"copies": copies, "pixels": scattered(known & ~copies, _SHARE / 2, rng("pixels"))}
     if damage == "large hole":
         each = copies_of_hole(known, in_unit_range(asked.observed), _COPIES, rng("copies"))
+        if arm == "alike copies":
+            return {"copies": np.logical_or.reduce(each[:_POOLED_COPIES])}
         sets = {f"copy {number}": copy for number, copy in enumerate(each, 1)}
         away = known & ~np.logical_or.reduce(each)
         return {"pixels": scattered(away, _SHARE / 2, rng("pixels")), **sets}
@@ -325,7 +325,7 @@ def row(
         "truth_end": true[_ITERATIONS], "truth_peak": max(true.values()),
         "curves": {name: list(curve.values()) for name, curve in curves.items()}, "true": list(true.values()),
     }  # fmt: skip
-    if arm in _ONCE_MORE:
+    if arm in (*_ONCE_MORE, *_HOLES):
         return told
     still = variance.least
     told |= {

@@ -40,7 +40,9 @@ _OWN_FITS = {
     "blocks": "held out: 8x8 blocks (fits of their own)",
     "small blocks": "held out: 4x4 blocks (fits of their own)",
     "moved copies": _MOVED,
+    "alike copies": "held out: the 2 copies most alike (fits of their own)",
 }
+_HOLES = ("moved copies", "alike copies")
 _BEST = 6
 # Where a pixel's error is that of the result, and noise.
 _SAMPLED = ("sigma 15", "sigma 25", "sigma 50", "scattered 50 %")
@@ -61,6 +63,11 @@ _SMALLER_FITS = (
     "The same judged by the truth of their own fits, which did not see the blocks, were stopped by them and not done again "
     "without: choosing, stopping and what is missing together."
 )
+_ALIKE = (
+    "In large holes, the engine's copies (moved copies) and the two of eight that are most alike in what surrounds them (alike "
+    "copies), about as many pixels: the order by fits with either held out, judged by the truth of those fits."
+)
+_ALIKE_CHOSEN = "The same judged by the truth of the same networks fitted with eight copies held out: what choosing is worth."
 _CHOSEN = (
     "The order by the fits with 4 x 4 blocks held out (small blocks) and by those with single pixels held out (pixels), judged "
     "by the truth of the former."
@@ -312,6 +319,8 @@ def compared(rows: Sequence[Row]) -> str:
         ("A larger sample", _WIDER, ("pixels", "wider"), "again"),
         ("Smaller blocks, to choose by", _SMALLER, ("blocks", "small blocks"), "pixels"),
         ("Smaller blocks, their own fits", _SMALLER_FITS, ("blocks", "small blocks"), None),
+        ("Copies of the hole", _ALIKE, _HOLES, None),
+        ("Copies of the hole, to choose by", _ALIKE_CHOSEN, _HOLES, "pixels"),
         ("Chosen by pixels, stopped by blocks", _CHOSEN, ("small blocks", "pixels"), "small blocks"),
     )
     told = [
