@@ -116,7 +116,8 @@ def search(
     """Search the networks for one picture (paper, sec. 3.2) without the final fit.
 
     picture: a file, or an array (h, w, 3) or (h, w), uint8 or uint16, sRGB.  task: "denoise", "inpaint",
-    "upscale" or a Task, which also says what its noise is like: Task("denoise", noise="correlated").  mask: a file (grey >= 128 = known) or bool (h, w), True = known; "inpaint" only.
+    "upscale" or a Task, which also says what its noise is like: Task("denoise", noise="correlated").
+    mask: a file (grey >= 128 = known) or bool (h, w), True = known; "inpaint" only.
     factor: 2 to 8, "upscale" only.  preset, settings: a preset's numbers, some of them set by hand
     (`SearchSettings`).  seed: decides every random choice.  workers: evaluations at once, by default as
     many as leave each thread of theirs a core of its own.  say: gets one line at a time: how the picture is
