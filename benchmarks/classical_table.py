@@ -12,7 +12,7 @@ from typing import Any
 
 from scipy import stats
 
-__all__ = ["Comparison", "comparisons", "interval", "reason_of_loss", "table"]
+__all__ = ["WHOLE", "Comparison", "comparisons", "interval", "reason_of_loss", "table"]
 
 Row = Mapping[str, Any]
 Arms = Mapping[str, Row]
@@ -190,8 +190,8 @@ def _figure(row: Row | None) -> str:
     return f"{row['psnr']:.2f}" + (f" ({row['peak']:.2f})" if "peak" in row else "")
 
 
-_WHOLE = "found whole"
-_COLUMNS = (*_FOUND, _WHOLE, "unaided", "starter", "starter published", "random", *_WIDE, *_NARROW)
+WHOLE = "found whole"
+_COLUMNS = (*_FOUND, WHOLE, "unaided", "starter", "starter published", "random", *_WIDE, *_NARROW)
 
 
 def _every_row(rows: Sequence[Row]) -> list[str]:
@@ -214,7 +214,7 @@ def _reference(arms: Arms) -> str:
         return "-"
     named: Mapping[str, Row] = arms["references"]["references"]
     best = max(named, key=lambda name: named[name]["psnr"])
-    ours = arms.get(_WHOLE, arms.get("found"))
+    ours = arms.get(WHOLE, arms.get("found"))
     won = ours is not None and _has_figures(ours) and named[best]["psnr"] > ours["psnr"]
     return f"{best} {named[best]['psnr']:.2f}{' (wins)' if won else ''}"
 

@@ -65,7 +65,7 @@ from nasdip_engine.seeding import generator
 from nasdip_engine.task import BLOCK, Task, TaskKind
 from nasdip_engine.version import VERSION
 
-__all__ = ["DAMAGES", "KEY", "ROWS", "cells"]
+__all__ = ["COPIES_ALONE", "DAMAGES", "KEY", "ROWS", "cells"]
 
 KEY = ("picture", "damage", "arm", "genome")
 ROWS = Path("docs/results/fitness-study.jsonl")
@@ -89,8 +89,9 @@ _SMALL_BLOCKS = ("JPEG 10", "camera", _FULL_CAMERA)
 _ONCE_MORE = {"again": _AGAIN, "wider": _WIDER, "small blocks": _SMALL_BLOCKS}
 _ONCE_MORE_GENOMES = 12
 _BLOCKS = {"blocks": BLOCK, "small blocks": 4}
-_HOLES = ("moved copies", "alike copies")
-_ARMS = ("pixels", "blocks", *_ONCE_MORE, *_HOLES)
+COPIES_ALONE = ("moved copies", "alike copies")
+"""Arms that hold out copies of a large hole and nothing else."""
+_ARMS = ("pixels", "blocks", *_ONCE_MORE, *COPIES_ALONE)
 
 Floats = NDArray[np.float32]
 Mask = NDArray[np.bool_]
@@ -106,7 +107,7 @@ def cells() -> list[tuple[str, str, str]]:
     arms = [(damage, "pixels") for damage in DAMAGES]
     arms += [(damage, "blocks") for damage in _WITH_BLOCKS]
     arms += [(damage, arm) for arm, damages in _ONCE_MORE.items() for damage in damages]
-    arms += [("large hole", arm) for arm in _HOLES]
+    arms += [("large hole", arm) for arm in COPIES_ALONE]
     return [(picture, damage, arm) for damage, arm in arms for picture in PICTURES]
 
 
@@ -325,7 +326,7 @@ def row(
         "truth_end": true[_ITERATIONS], "truth_peak": max(true.values()),
         "curves": {name: list(curve.values()) for name, curve in curves.items()}, "true": list(true.values()),
     }  # fmt: skip
-    if arm in (*_ONCE_MORE, *_HOLES):
+    if arm in (*_ONCE_MORE, *COPIES_ALONE):
         return told
     still = variance.least
     told |= {

@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from benchmarks.fitness_study import DAMAGES, KEY, ROWS
+from benchmarks.fitness_study import COPIES_ALONE, DAMAGES, KEY, ROWS
 from benchmarks.study_fits import RowFile, span
 from benchmarks.study_pictures import PICTURES
 
@@ -42,7 +42,6 @@ _OWN_FITS = {
     "moved copies": _MOVED,
     "alike copies": "held out: the 2 copies most alike (fits of their own)",
 }
-_HOLES = ("moved copies", "alike copies")
 _BEST = 6
 # Where a pixel's error is that of the result, and noise.
 _SAMPLED = ("sigma 15", "sigma 25", "sigma 50", "scattered 50 %")
@@ -319,8 +318,8 @@ def compared(rows: Sequence[Row]) -> str:
         ("A larger sample", _WIDER, ("pixels", "wider"), "again"),
         ("Smaller blocks, to choose by", _SMALLER, ("blocks", "small blocks"), "pixels"),
         ("Smaller blocks, their own fits", _SMALLER_FITS, ("blocks", "small blocks"), None),
-        ("Copies of the hole", _ALIKE, _HOLES, None),
-        ("Copies of the hole, to choose by", _ALIKE_CHOSEN, _HOLES, "pixels"),
+        ("Copies of the hole", _ALIKE, COPIES_ALONE, None),
+        ("Copies of the hole, to choose by", _ALIKE_CHOSEN, COPIES_ALONE, "pixels"),
         ("Chosen by pixels, stopped by blocks", _CHOSEN, ("small blocks", "pixels"), "small blocks"),
     )
     told = [

@@ -38,7 +38,7 @@ from typing import Any
 
 from torch import Tensor, nn, zeros_like
 
-from benchmarks.classical_table import table
+from benchmarks.classical_table import WHOLE, table
 from benchmarks.pictures import Case
 from benchmarks.rivals import rivals
 from benchmarks.study_fits import add_choices, shard_of
@@ -115,7 +115,6 @@ _AUTHORS = Arm(published_rate=True, jitter=True)
 SEARCHED = ("found", "unaided", "random", "starter")
 REFITTED: Mapping[str, str] = MappingProxyType({"found published": "found", "starter published": "starter"})
 """Arm -> whose network it fits once more, with the jitter and rate of classical DIP's authors."""
-WHOLE = "found whole"
 ARMS = (*SEARCHED, *REFITTED, WHOLE, *CLASSICAL, "references")
 
 
