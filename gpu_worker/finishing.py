@@ -10,13 +10,14 @@ from uuid import UUID
 
 import numpy as np
 from django.db import InterfaceError, OperationalError
-from PIL import Image
 
 from gpu_worker.opening import read_known, read_pixels
 from gpu_worker.stills import keep_stills
 from nasdip_engine.bit_depth import Samples, at_depth, quantised
 from nasdip_engine.framing import Frame, paste, paste_whole
-from nasdip_engine.picture import Form, encode_png, pixel_digest, read_png
+from nasdip_engine.outcome_files import form_of_previews
+from nasdip_engine.outcome_files import preview_of as reduced_to_preview
+from nasdip_engine.picture import Form, pixel_digest, read_png
 from nasdip_engine.task import Task
 from webapp.architectures import discovery
 from webapp.restorations import files, finals, generations
@@ -33,7 +34,6 @@ __all__ = [
     "record_discoveries",
 ]
 
-PREVIEW_SIDE = 256
 _unreadable: set[UUID] = set()
 """Jobs whose discoveries this process could not record: told once, not at every sweep."""
 
@@ -57,9 +57,7 @@ def preview_of(lease: Lease, outcome: dict[str, Any]) -> str:
     if lease.request["mask"] and Task.from_json(lease.request["task"]).keeps_known:
         known = read_known(lease.request["mask"])
         pixels[known] = at_depth(read_pixels(lease.request["picture"]), 8)[known]
-    image = Image.fromarray(pixels)
-    image.thumbnail((PREVIEW_SIDE, PREVIEW_SIDE), Image.Resampling.BOX)
-    return files.keep(lease.job_id, encode_png(np.asarray(image)))
+    return files.keep(lease.job_id, reduced_to_preview(pixels, form_of_previews(lease.request)))
 
 
 def keep_files(lease: Lease, outcome: dict[str, Any]) -> dict[str, Any]:

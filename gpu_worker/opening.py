@@ -44,6 +44,7 @@ def make_frames(lease: Lease) -> dict[str, Any]:
         "input_sha256": hashlib.sha256(raw_bytes(upload.pixels)).hexdigest(),
         "bit_depth": upload.bit_depth,
         "grey": upload.grey,
+        "profile": None if upload.icc is None else files.keep(lease.job_id, upload.icc),
         "alpha_sha256": None if upload.alpha is None else hashlib.sha256(raw_bytes(upload.alpha)).hexdigest(),
         "mask_sha256": None if known is None else hashlib.sha256(np.packbits(known).tobytes()).hexdigest(),
     }

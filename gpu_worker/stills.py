@@ -58,5 +58,7 @@ def keep_stills(lease: Lease, outcome: dict[str, Any]) -> dict[str, Any]:
 def _keep(job_id: UUID, folder: Path, iteration: int) -> str:
     file = io.BytesIO()
     with Image.open(still_file(folder, iteration)) as still:
-        still.save(file, "WEBP", quality=QUALITY, method=4)
+        # WebP has no grey, and a profile of grey must not stand in a file of RGB.
+        icc = None if still.mode == "L" else still.info.get("icc_profile")
+        still.save(file, "WEBP", quality=QUALITY, method=4, icc_profile=icc)
     return files.keep(job_id, file.getvalue())

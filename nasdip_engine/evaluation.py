@@ -8,10 +8,11 @@ Torch is imported inside the functions, so that whoever only writes requests loa
 
 from __future__ import annotations
 
+import base64
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
@@ -21,12 +22,13 @@ from nasdip_engine.genome.cost import cost
 from nasdip_engine.genome.genome import Genome
 from nasdip_engine.genome.phenotype import Phenotype
 from nasdip_engine.outcome import without_fitness
-from nasdip_engine.outcome_files import preview_of, write_png, write_whole
+from nasdip_engine.outcome_files import form_of_previews, preview_of, write_png, write_whole
 from nasdip_engine.picture import pixel_digest, read_frame, read_masked_frame
 from nasdip_engine.request import Kind, Progress, Request
 from nasdip_engine.seeding import generator
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
     from torch import Tensor
 
     from nasdip_engine.restoration.degradation import Degradation
@@ -35,6 +37,8 @@ if TYPE_CHECKING:
     from nasdip_engine.stills import Recorder
 
 __all__ = ["evaluate"]
+
+_Preview: TypeAlias = "Callable[[NDArray[np.float32]], bytes]"
 
 _ALIVE = Progress(iteration=0, of=1, loss=None, held_out_psnr=None, preview=None)
 _PREVIEW_SECONDS = 1.0  # wall time between previews; nothing else here looks at a clock but `seconds`
@@ -79,9 +83,12 @@ def _fit_genome(request: Request, progress: Callable[[Progress], None]) -> dict[
 
     degradation = degradation_for(request.task, pixels, mask)
     truth = _truth(request, degradation, iterations)
-    reporter = _Reporter(
-        progress, iterations, degradation, truth, _recorder(request, degradation, iterations)
-    )
+    form = form_of_previews({"grey": request.grey, "profile": request.profile})
+
+    def preview(output: NDArray[np.float32]) -> bytes:
+        return preview_of(degradation.compose(output, 8), form)
+
+    reporter = _Reporter(progress, iterations, preview, truth, _recorder(request, preview, iterations))
     price = cost(phenotype, height, width, settings.input_channels).multiply_adds
     held_out = held_out_set(
         degradation,
@@ -121,15 +128,13 @@ def _fit_genome(request: Request, progress: Callable[[Progress], None]) -> dict[
     return outcome | found | stills | _true(truth, fitted.best_iteration)
 
 
-def _recorder(request: Request, degradation: Degradation, iterations: int) -> Recorder | None:
+def _recorder(request: Request, preview: _Preview, iterations: int) -> Recorder | None:
     if request.kind is not Kind.FINISH or request.stills is None:
         return None
     from nasdip_engine.restoration.fit import CHECK_EVERY
     from nasdip_engine.stills import Recorder
 
-    return Recorder(
-        Path(request.stills), iterations, CHECK_EVERY, lambda output: degradation.compose(output, 8)
-    )
+    return Recorder(Path(request.stills), iterations, CHECK_EVERY, preview)
 
 
 def _truth(request: Request, degradation: Degradation, iterations: int) -> TrueError | None:
@@ -262,11 +267,11 @@ class _Reporter:
         self,
         progress: Callable[[Progress], None],
         of: int,
-        degradation: Degradation,
+        preview: _Preview,
         truth: TrueError | None = None,
         recorder: Recorder | None = None,
     ) -> None:
-        self._progress, self._of, self._degradation = progress, of, degradation
+        self._progress, self._of, self._preview = progress, of, preview
         self._truth = truth
         self._recorder = recorder
         self._next_preview = time.monotonic() + _PREVIEW_SECONDS
@@ -296,7 +301,7 @@ class _Reporter:
             self._recorder.step(step.iteration, step.held_out_psnr, step.average)
         preview = None
         if time.monotonic() >= self._next_preview:
-            preview = preview_of(self._degradation.compose(step.average(), 8))
+            preview = base64.b64encode(self._preview(step.average())).decode("ascii")
             self._next_preview = time.monotonic() + _PREVIEW_SECONDS
         self._progress(
             Progress(

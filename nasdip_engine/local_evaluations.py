@@ -89,6 +89,7 @@ class LocalEvaluations:
         self._final_files = [
             self._written(frame, f"final-{number}") for number, frame in enumerate(asked.final)
         ]
+        self._profile_file = self._profile()
         self._mask_file: str | None = None
         self._counting = threading.Lock()
         self._finals_done = self._finals_of = 0
@@ -140,11 +141,19 @@ class LocalEvaluations:
         mask.write_bytes(encode_mask(frame.mask))
         return str(picture), str(mask)
 
+    def _profile(self) -> str | None:
+        if self.asked.form.icc is None:
+            return None
+        file = Path(self._folder.name) / "profile.icc"
+        file.write_bytes(self.asked.form.icc)
+        return str(file)
+
     def _request(self, kind: Kind, tile: int = 0, **more: Any) -> Request:
         picture, mask = self._search_files if kind is Kind.EVALUATE else self._final_files[tile]
         return Request(
             kind=kind, task=self.asked.task, settings=self.asked.settings,
             evaluation_seed=self.asked.seeds.evaluation_seed, bit_depth=self.asked.form.bit_depth,
+            grey=self.asked.form.grey, profile=self._profile_file,
             **{"picture": picture, "mask": mask, **more},
         )  # fmt: skip
 

@@ -173,7 +173,8 @@ def _write_whole(
         if stills:
             (made / STILLS_FOLDER).mkdir()
         for iteration, still in stills.items():
-            still_file(made / STILLS_FOLDER, iteration).write_bytes(encode_png(still))
+            file = still_file(made / STILLS_FOLDER, iteration)
+            file.write_bytes(encode_png(still, asked.form.icc, grey=asked.form.grey))
         (made / "baselines").mkdir()
         for method, rival in rivals.items():
             own = run["baseline"] is not None and method == run["baseline"]["method"]

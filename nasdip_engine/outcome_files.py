@@ -2,35 +2,37 @@
 
 from __future__ import annotations
 
-import base64
 import io
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
 
 from nasdip_engine.bit_depth import Samples
-from nasdip_engine.picture import encode_png
+from nasdip_engine.picture import Form, encode_png
 
-__all__ = ["preview_of", "reduced", "write_png", "write_whole"]
+__all__ = ["form_of_previews", "preview_of", "write_png", "write_whole"]
 
 _PREVIEW_SIDE = 256
 
 
-def preview_of(pixels: Samples) -> str:
-    """A PNG in base64 of an 8-bit picture, at most 256 px a side."""
-    file = io.BytesIO()
-    Image.fromarray(reduced(pixels)).save(file, format="PNG", compress_level=1)
-    return base64.b64encode(file.getvalue()).decode("ascii")
+def form_of_previews(request: Mapping[str, Any]) -> Form:
+    """What previews and stills have of the upload, by a request's `grey` and `profile`: as the result, but never transparent.
+
+    Raises OSError.
+    """
+    profile = request.get("profile")
+    return Form(grey=request.get("grey", False), icc=Path(profile).read_bytes() if profile else None)
 
 
-def reduced(pixels: Samples) -> Samples:
-    """An 8-bit picture (h, w, 3) of at most 256 px a side; a smaller one as it is."""
+def preview_of(pixels: Samples, form: Form) -> bytes:
+    """A PNG of an 8-bit picture (h, w, 3), at most 256 px a side, in the form of the result."""
     picture = Image.fromarray(pixels)
     picture.thumbnail((_PREVIEW_SIDE, _PREVIEW_SIDE), Image.Resampling.BOX)
-    return np.asarray(picture)
+    return form.encode(form.finished(np.asarray(picture)))
 
 
 def write_png(path: str | None, pixels: Samples) -> None:

@@ -78,7 +78,8 @@ class Request:
     the task's own if None.  bit_depth: of that PNG, the frame's own if None.  reference: EVALUATE and FINISH, a clean
     picture of the output's size: the outcome then has `true`, the PSNR against it by iteration, and is otherwise the same
     to the bit.  stills: FINISH, a folder for the stills of the fit and what it has learnt (`stills`), which change no bit
-    either.  stop: iterations after which an EVALUATE ends although settings or genome say more: a rung of a race.
+    either.  grey, profile: whether the upload is grey, and a file of its colour profile; previews and stills have both as
+    the result has them.  stop: iterations after which an EVALUATE ends although settings or genome say more: a rung of a race.
     hook: a fault to inject, for tests of the guard.  parts: the frames of a picture fitted in several; size
     and mask are then the upload's, output the whole's .npy.
     """
@@ -97,6 +98,8 @@ class Request:
     bit_depth: int | None = None
     reference: str | None = None
     stills: str | None = None
+    grey: bool = False
+    profile: str | None = None
     stop: int | None = None
     hook: str | None = None
     parts: tuple[Part, ...] = ()
@@ -134,6 +137,8 @@ class Request:
             "bit_depth": self.bit_depth,
             "reference": self.reference,
             "stills": self.stills,
+            "grey": self.grey,
+            "profile": self.profile,
             "stop": self.stop,
             "hook": self.hook,
             "parts": [part.to_json() for part in self.parts],
@@ -164,6 +169,8 @@ class Request:
             bit_depth=value.get("bit_depth"),
             reference=value.get("reference"),
             stills=value.get("stills"),
+            grey=value.get("grey", False),
+            profile=value.get("profile"),
             stop=value.get("stop"),
             hook=value.get("hook"),
             parts=tuple(Part.from_json(part) for part in value.get("parts") or ()),

@@ -13,10 +13,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from nasdip_engine.bit_depth import Samples
 from nasdip_engine.learning import Learning, still_iterations, thinned
-from nasdip_engine.outcome_files import reduced, write_whole
-from nasdip_engine.picture import encode_png
+from nasdip_engine.outcome_files import write_whole
 
 __all__ = ["Recorder", "read_learning", "still_file"]
 
@@ -47,12 +45,12 @@ def read_learning(folder: Path) -> Learning | None:
 class Recorder:
     """Records one fit, from its first iteration to its stop."""
 
-    def __init__(self, folder: Path, limit: int, every: int, compose: Callable[[Output], Samples]) -> None:
+    def __init__(self, folder: Path, limit: int, every: int, encoded: Callable[[Output], bytes]) -> None:
         """limit, every: most iterations of the fit, and between two looks at the held-out error.
 
-        compose: makes the 8-bit picture (H, W, 3) of an output (H, W, 3) in [0, 1].  Makes the folder; raises OSError.
+        encoded: makes the small PNG of an output (H, W, 3) in [0, 1].  Makes the folder; raises OSError.
         """
-        self._folder, self._of, self._compose = folder, limit, compose
+        self._folder, self._of, self._encoded = folder, limit, encoded
         self._wanted = still_iterations(limit, every)
         self._curve: list[tuple[int, float]] = []
         self._stills: list[int] = []
@@ -90,7 +88,7 @@ class Recorder:
     def _keep(self, iteration: int, output: Output) -> None:
         if iteration in self._stills:
             return
-        small = encode_png(reduced(self._compose(output)))
+        small = self._encoded(output)
         write_whole(str(still_file(self._folder, iteration)), lambda file: file.write(small), sync=False)
         self._stills.append(iteration)
 

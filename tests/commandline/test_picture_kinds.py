@@ -81,6 +81,10 @@ def test_a_result_keeps_what_the_picture_had(filled: Filled, name: str, bits: in
         assert (found.alpha is None) == (kind.alpha is None)
         if kind.alpha is not None:
             assert np.array_equal(found.alpha, at_depth(kind.alpha, depth))
+    stills = [read_png(file) for file in (made.folder / "stills").iterdir()]
+    assert stills and all(
+        (still.grey, still.icc, still.alpha) == (kind.grey, kind.icc, None) for still in stills
+    )
     assert not np.array_equal(result.pixels[~made.known], at_depth(upload.pixels, depth)[~made.known])
     assert made.run["picture"]["bit_depth"] == kind.bit_depth
     assert made.run["picture"]["result_bit_depth"] == depth

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -11,15 +13,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nasdip_engine import evaluation
 from nasdip_engine.evaluation import evaluate
 from nasdip_engine.finals import final_record
 from nasdip_engine.learning import MOST_LOOKS, MOST_STILLS, learning_record, still_iterations, thinned
 from nasdip_engine.outcome import without_fitness
-from nasdip_engine.outcome_files import reduced
-from nasdip_engine.picture import read_png
-from nasdip_engine.request import Kind, Request
+from nasdip_engine.outcome_files import preview_of
+from nasdip_engine.picture import Form, read_png
+from nasdip_engine.request import Kind, Progress, Request
 from nasdip_engine.stills import Recorder, read_learning, still_file
 from nasdip_engine.task import CORRELATED, Task, TaskKind
+from tests.engine.picture_kinds import KINDS
 from tests.engine.test_evaluation import SIDE, request, settings, smooth_picture
 
 EVERY = 25
@@ -66,13 +70,19 @@ def test_a_thin_curve_keeps_the_best_the_last_and_what_is_asked(
         assert keep & known.keys() <= kept
 
 
-def finished(folder: Path, stills: Path | None, **more: Any) -> tuple[dict[str, Any], bytes]:
+def encoded(output: np.ndarray) -> bytes:
+    return preview_of(np.round(output * 255).astype(np.uint8), Form())
+
+
+def finished(
+    folder: Path, stills: Path | None, progress: Callable[[Progress], None] = lambda _: None, **more: Any
+) -> tuple[dict[str, Any], bytes]:
     """The outcome of a final fit and the bytes of its restoration."""
     output = folder / "output.npy"
     asked: Request = request(
         folder, Kind.FINISH, output=str(output), stills=str(stills) if stills else None, **more
     )
-    found = evaluate(asked, lambda _: None)
+    found = evaluate(asked, progress)
     del found["seconds"]
     return found, output.read_bytes()
 
@@ -147,7 +157,7 @@ def test_where_nothing_is_held_out_there_are_stills_and_no_curve(tmp_path: Path)
 def test_stills_have_at_most_256_pixels_a_side(tmp_path: Path) -> None:
     rng = np.random.Generator(np.random.PCG64(3))
     noise = rng.random((512, 400, 3), dtype=np.float32)
-    recorder = Recorder(tmp_path, 2000, EVERY, lambda output: np.round(output * 255).astype(np.uint8))
+    recorder = Recorder(tmp_path, 2000, EVERY, encoded)
     assert read_learning(tmp_path) is None
     recorder.step(1, None, lambda: noise)
     recorder.stop(1, noise)
@@ -155,7 +165,27 @@ def test_stills_have_at_most_256_pixels_a_side(tmp_path: Path) -> None:
     assert still.shape == (256, 200, 3)
     assert recorder.stills == [1]
     small = smooth_picture(40)
-    assert np.array_equal(reduced(small), small), "what is small already stays as it is"
+    kept = read_png(preview_of(small, Form())).pixels
+    assert np.array_equal(kept, small), "what is small already stays as it is"
+
+
+@pytest.mark.parametrize("name", ["grey with its profile", "Display-P3 profile"])
+def test_stills_and_previews_are_grey_and_in_the_colours_of_the_result(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    kind = KINDS[name]()
+    monkeypatch.setattr(evaluation, "_PREVIEW_SECONDS", 0.0)
+    profile = tmp_path / "profile.icc"
+    assert kind.icc is not None
+    profile.write_bytes(kind.icc)
+    seen: list[Progress] = []
+    folder = tmp_path / "stills"
+    finished(tmp_path, folder, progress=seen.append, grey=kind.grey, profile=str(profile))
+    previews = [base64.b64decode(one["preview"]) for one in seen if one["preview"]]
+    assert previews
+    for made in (still_file(folder, 25), previews[0]):
+        shown = read_png(made)
+        assert (shown.grey, shown.icc, shown.alpha) == (kind.grey, kind.icc, None)
 
 
 def test_run_json_tells_how_each_final_fit_went() -> None:

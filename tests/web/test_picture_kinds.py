@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from typing import Any
 
 import numpy as np
@@ -9,8 +10,9 @@ import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import reverse
+from PIL import Image
 
-from gpu_worker.finishing import clear, evaluator_request, keep_files
+from gpu_worker.finishing import clear, evaluator_request, keep_files, preview_of
 from gpu_worker.opening import make_frames
 from nasdip_engine.bit_depth import at_depth
 from nasdip_engine.evaluation import evaluate
@@ -88,6 +90,36 @@ def hole(side: int) -> np.ndarray:
     known = np.ones((side, side), bool)
     known[20:32, 24:40] = False
     return known
+
+
+@pytest.mark.parametrize("name", ["grey with its profile", "Display-P3 profile", "RGBA"])
+def test_pictures_on_the_way_have_the_greys_and_colours_of_the_result(
+    alice: User, api: Any, name: str
+) -> None:
+    kind, way = KINDS[name](), api(alice)
+    upload = way.upload(kind.data, name).json()["id"]
+    asked = {"picture": upload, "task": "denoise", "seed": 3, "settings": SMALL}
+    job = Job.objects.get(pk=way("POST", "jobs", asked).json()["id"])
+    previews, stills = [], []
+    while leased := leases.take("tests", FINGERPRINT, 1):
+        (lease,) = leased
+        if lease.kind in (ItemKind.EVALUATE, ItemKind.FINISH):
+            outcome = evaluate(evaluator_request(lease), lambda _: None)
+            previews.append(preview_of(lease, outcome))
+            outcome = keep_files(lease, outcome)
+            stills += outcome.get("still_files", {}).values()
+            assert generations.record(lease, outcome, previews[-1])
+        else:
+            work(lease)
+    assert Job.objects.get(pk=job.pk).state == JobState.DONE
+    shown = [read_png(storage.read(digest)) for digest in previews if digest]
+    assert shown and stills
+    assert {(one.grey, one.icc, one.alpha) for one in shown} == {(kind.grey, kind.icc, None)}
+    for digest in stills:
+        with Image.open(io.BytesIO(storage.read(digest))) as still:
+            assert still.info.get("icc_profile") == (None if kind.grey else kind.icc)
+            red, green, blue = still.convert("RGB").split()
+            assert (red.tobytes() == green.tobytes() == blue.tobytes()) is kind.grey
 
 
 @pytest.mark.parametrize("name", KINDS)

@@ -16,7 +16,8 @@ from gpu_worker import finishing, preview
 from gpu_worker.preview import Reporter
 from gpu_worker.stills import Watcher
 from nasdip_engine.learning import MOST_STILLS
-from nasdip_engine.picture import encode_png
+from nasdip_engine.outcome_files import preview_of
+from nasdip_engine.picture import Form, encode_png
 from nasdip_engine.stills import Recorder
 from tests.worker.cast import (
     SETTINGS,
@@ -50,12 +51,16 @@ def watched(taken: list[Lease]) -> tuple[Lease, list[Lease]]:
     return one, [lease for lease in taken if lease is not one]
 
 
+def encoded(output: np.ndarray) -> bytes:
+    return preview_of(np.round(output * 255).astype(np.uint8), Form())
+
+
 class Fit:
     """A fit as the evaluator's child makes it, stepped by the test: each output is a grey of its own."""
 
     def __init__(self, lease: Lease) -> None:
         self.folder = Path(lease.request["stills"])
-        self._recorder = Recorder(self.folder, LIMIT, EVERY, lambda out: np.round(out * 255).astype(np.uint8))
+        self._recorder = Recorder(self.folder, LIMIT, EVERY, encoded)
         self._done = 0
         self.curve: list[list[float]] = []
 
@@ -248,9 +253,7 @@ def test_the_stills_of_a_job_have_less_than_a_megabyte(job: Job) -> None:
     finishing_job(job)
     lease, _ = watched(take())
     rng = np.random.Generator(np.random.PCG64(3))
-    recorder = Recorder(
-        Path(lease.request["stills"]), 2000, EVERY, lambda out: np.round(out * 255).astype(np.uint8)
-    )
+    recorder = Recorder(Path(lease.request["stills"]), 2000, EVERY, encoded)
     for iteration in range(1, 1996):
         look = 20.0 if iteration % EVERY == 0 else None
         recorder.step(iteration, look, lambda: rng.random((256, 256, 3), dtype=np.float32))

@@ -80,7 +80,7 @@ def _request(job: Job, plan: Plan, item: WorkItem, kind: ItemKind, token: str) -
     }
     if kind in (ItemKind.EVALUATE, ItemKind.FINISH):
         frame = (job.frames or {})["search"] if kind is ItemKind.EVALUATE else frames[tile_of_key(item.key)]
-        asked |= _files(frame) | {"output": str(storage.scratch(f"{token}.npy"))}
+        asked |= _files(frame) | _form(job) | {"output": str(storage.scratch(f"{token}.npy"))}
         return asked | {"stills": str(storage.scratch(f"{token}.stills")) if _watched(item) else None}
     if kind is ItemKind.BASELINE:
         asked["method"] = baseline_of_key(plan.task, item.key)
@@ -126,6 +126,13 @@ def _files(frame: dict[str, Any]) -> dict[str, Any]:
         "picture": str(storage.path(frame["picture"])),
         "mask": str(storage.path(mask)) if mask else None,
     }
+
+
+def _form(job: Job) -> dict[str, Any]:
+    """What previews have of the upload; jobs opened by older versions do not say it."""
+    opened = job.frames or {}
+    profile = opened.get("profile")
+    return {"grey": opened.get("grey", False), "profile": str(storage.path(profile)) if profile else None}
 
 
 def _part(frame: dict[str, Any], fits: list[tuple[str, dict[str, Any]]]) -> dict[str, Any]:
