@@ -83,11 +83,7 @@ def _fit_genome(request: Request, progress: Callable[[Progress], None]) -> dict[
 
     degradation = degradation_for(request.task, pixels, mask)
     truth = _truth(request, degradation, iterations)
-    form = form_of_previews({"grey": request.grey, "profile": request.profile})
-
-    def preview(output: NDArray[np.float32]) -> bytes:
-        return preview_of(degradation.compose(output, 8), form)
-
+    preview = _previews(request, degradation)
     reporter = _Reporter(progress, iterations, preview, truth, _recorder(request, preview, iterations))
     price = cost(phenotype, height, width, settings.input_channels).multiply_adds
     held_out = held_out_set(
@@ -126,6 +122,11 @@ def _fit_genome(request: Request, progress: Callable[[Progress], None]) -> dict[
         "multiply_adds": price * spent_iterations,
     }
     return outcome | found | stills | _true(truth, fitted.best_iteration)
+
+
+def _previews(request: Request, degradation: Degradation) -> _Preview:
+    form = form_of_previews({"grey": request.grey, "profile": request.profile})
+    return lambda output: preview_of(degradation.compose(output, 8), form)
 
 
 def _recorder(request: Request, preview: _Preview, iterations: int) -> Recorder | None:
