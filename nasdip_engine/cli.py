@@ -8,10 +8,15 @@ a run that could not go on ends with 1. Heavy parts are imported only by the com
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import os
+import signal
 import sys
-from collections.abc import Sequence
+import tempfile
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -218,11 +223,11 @@ def _say(text: str) -> None:
 
 
 def _restore(arguments: argparse.Namespace) -> int:
-    from nasdip_engine import local_run, question
+    from nasdip_engine import local_run, question, run_folder
 
     if arguments.workers is not None and arguments.workers < 1:
         raise InvalidInput(f"--workers is {arguments.workers}; allowed is 1 and more")
-    question.check_output_folder(arguments.out)
+    run_folder.check_output_folder(arguments.out)
     asked = question.from_arguments(arguments)
     clean = question.read_reference(arguments.reference, asked)
     store = store_commands.store_of(arguments)
@@ -259,10 +264,10 @@ def _refuse_beside_like(arguments: argparse.Namespace) -> None:
     """--like brings everything: what else is given would be ignored without a word."""
     own = ("like", "genome", "reference", "command", "picture", "store", "no_store")
     for name, value in vars(arguments).items():
-        if name not in own and value is not None and value is not False:  # 0 is a value
-            raise InvalidInput(
-                f"--{name.replace('_', '-')} cannot be given beside --like, which brings its own"
-            )
+        absent = False if name == "invert_mask" else None  # 0 and --no-refit are values
+        if name not in own and value is not absent:
+            option = f"--no-{name}" if name == "refit" and not value else f"--{name.replace('_', '-')}"
+            raise InvalidInput(f"{option} cannot be given beside --like, which brings its own")
 
 
 def _evaluate(arguments: argparse.Namespace) -> int:
@@ -320,21 +325,62 @@ _COMMANDS = {
 }
 
 
+class _EndedBySignal(KeyboardInterrupt):
+    """Somebody else than the keyboard wants this process to end."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.number = number
+
+
+@contextmanager
+def _ended_as_by_hand() -> Iterator[None]:
+    """SIGTERM and a closed terminal end a command as Ctrl-C does, so that it takes its files away."""
+
+    def end(number: int, _frame: object) -> None:
+        raise _EndedBySignal(number)
+
+    heeded = [
+        number
+        for number in (signal.SIGTERM, signal.SIGHUP)
+        if threading.current_thread() is threading.main_thread()
+        and signal.getsignal(number) is signal.SIG_DFL  # not under nohup
+    ]
+    for number in heeded:
+        signal.signal(number, end)
+    try:
+        yield
+    finally:
+        for number in heeded:
+            signal.signal(number, signal.SIG_DFL)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; returns the exit code: 0 done, 1 could not go on or not equal, 2 bad input, 130 interrupted."""
+    """Run one command; returns the exit code: 0 done, 1 could not go on or not equal, 2 bad input, 130 interrupted.
+
+    Ended by another signal than Ctrl-C's the code is 128 and its number.
+    """
     arguments = _parser().parse_args(argv)
     command = _COMMANDS.get(arguments.command)
     if command is None:
         _say(f"nasdip: `{arguments.command}` is started by the launcher: ./nasdip {arguments.command}")
         return 2
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # names that a terminal can't write
     try:
-        return command(arguments)
+        with _ended_as_by_hand():
+            return command(arguments)
     except InvalidInput as problem:
         _say(f"nasdip: {problem}")
         return 2
     except NasDipError as problem:
         _say(f"nasdip: {problem}")
         return 1
-    except KeyboardInterrupt:
+    except OSError as problem:
+        where = problem.filename or tempfile.gettempdir()
+        _say(f"nasdip: {where}: {problem.strerror or problem}; nothing was kept")
+        return 1
+    except KeyboardInterrupt as interrupt:
         _say("nasdip: interrupted; nothing was kept")
-        return 130
+        return 128 + (interrupt.number if isinstance(interrupt, _EndedBySignal) else signal.SIGINT)

@@ -18,12 +18,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from nasdip_engine import guard_host
 from nasdip_engine.errors import PictureError
 from nasdip_engine.formats import PictureFormat, is_animated_png, is_camera_raw, is_palette
 from nasdip_engine.guard_child import Program, Send
 from nasdip_engine.guard_wire import Message
-from nasdip_engine.png import libvips
+from nasdip_engine.png import libvips, write_samples
 
 __all__ = ["ADDRESS_SPACE", "CPU_SECONDS", "LIMIT_PROFILE"]
 
@@ -249,10 +251,22 @@ def _profile(decoding: _Decoding, picture: Any) -> bytes:
     if len(profile) > LIMIT_PROFILE:
         decoding.notes.append("colour profile over 1 MB left out")
         return b""
-    if len(profile) < 128 or profile[36:40] != b"acsp":
+    if len(profile) < 128 or profile[36:40] != b"acsp" or not _can_be_kept(profile):
         decoding.notes.append("unreadable colour profile left out")
         return b""
     return profile
+
+
+def _can_be_kept(profile: bytes) -> bool:
+    """Whether a PNG takes the profile: one that is cut short or padded would make the result unwritable."""
+    if profile[16:20] not in (b"GRAY", b"RGB "):
+        return True  # it is used here and not kept
+    bands = 1 if profile[16:20] == b"GRAY" else 3
+    try:
+        write_samples(np.zeros((1, 1, bands), np.uint8), profile)
+    except libvips().Error:
+        return False
+    return True
 
 
 def _from_cmyk(decoding: _Decoding, picture: Any, profile: bytes) -> Any:

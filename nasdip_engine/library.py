@@ -20,17 +20,17 @@ from nasdip_engine.evolution.search import Ranked, best_of
 from nasdip_engine.evolution.settings import settings_for, task_for
 from nasdip_engine.guard import Host
 from nasdip_engine.local import LocalSearch
-from nasdip_engine.local_run import restore_question, write_run
+from nasdip_engine.local_run import restore_question
 from nasdip_engine.picture import Form
 from nasdip_engine.question import (
     Question,
-    check_output_folder,
     check_reference,
     from_pixels,
     read_mask_file,
     read_picture,
     read_reference,
 )
+from nasdip_engine.run_folder import check_output_folder, write_run
 from nasdip_engine.seeding import Seeds
 from nasdip_engine.task import Task, TaskKind
 
@@ -167,6 +167,7 @@ def _question(
     seed: int,
     settings: Mapping[str, Any] | None,
 ) -> Question:
+    factor, seed = _plain(factor), _plain(seed)
     if isinstance(task, Task):
         if factor is not None and factor != task.factor:
             raise SettingsError(
@@ -175,14 +176,19 @@ def _question(
         wanted = task
     else:
         wanted = Task(_kind(task), 1 if factor is None else factor)
-    given = dict(settings or {})
+    given = {name: _plain(value) for name, value in (settings or {}).items()}
     wanted = task_for(preset, wanted, wanted.kernel if isinstance(task, Task) else given.get("kernel"))
     chosen = settings_for(preset, wanted, given)
     with Host("decoder") as host:  # a process that starts with its first file
-        pixels, form = _pixels(picture, host)
+        pixels, form = _pixels(picture, host, wanted)
         size = (pixels.shape[1], pixels.shape[0])
         known = _mask(mask, size, host)
     return from_pixels(pixels, wanted, chosen, Seeds.from_seed(seed), mask=known, form=form)
+
+
+def _plain(value: Any) -> Any:
+    """Python's own number for one of NumPy's, as loops over arrays give them; anything else as it is."""
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def _check_workers(workers: int | None) -> None:
@@ -200,10 +206,10 @@ def _kind(task: str) -> TaskKind:
         raise SettingsError(f"task is {task!r}; allowed are {', '.join(TaskKind)}", field="task") from None
 
 
-def _pixels(given: PictureLike, host: Host) -> tuple[Samples, Form]:
+def _pixels(given: PictureLike, host: Host, task: Task) -> tuple[Samples, Form]:
     """The pixels (h, w, 3) of a file or an array, and what a result keeps of it."""
     if isinstance(given, str | Path):
-        picture = read_picture(Path(given), host)
+        picture = read_picture(Path(given), host, task)
         return picture.pixels, picture.form()
     return _of_array(given, "picture")
 
@@ -217,7 +223,8 @@ def _of_array(given: NDArray[Any], name: str) -> tuple[Samples, Form]:
         raise PictureError(
             f"the {name} is {array.dtype} {array.shape}; it must be uint8 or uint16, (height, width, 3) or (height, width)"
         )
-    return np.ascontiguousarray(array), Form(grey=grey, bit_depth=bits_of(array))
+    # A copy: what the caller writes into theirs later must not change what was asked.
+    return np.array(array, order="C"), Form(grey=grey, bit_depth=bits_of(array))
 
 
 def _mask(given: MaskLike | None, size: tuple[int, int], host: Host) -> NDArray[np.bool_] | None:
@@ -225,7 +232,7 @@ def _mask(given: MaskLike | None, size: tuple[int, int], host: Host) -> NDArray[
         return None
     if isinstance(given, str | Path):
         return read_mask_file(Path(given), size, host)
-    array = np.asarray(given)
+    array = np.array(given)  # a copy, as of the picture
     if array.dtype != np.bool_ or array.ndim != 2:
         raise MaskError(
             f"the mask is {array.dtype} {array.shape}; it must be bool (height, width), True = known",

@@ -12,6 +12,7 @@ from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, wait
 from itertools import product
 from pathlib import Path
+from threading import Semaphore
 from typing import Any
 
 import numpy as np
@@ -30,6 +31,7 @@ from nasdip_engine.evolution.search import (
 )
 from nasdip_engine.finals import final_key, final_record
 from nasdip_engine.framing import paste, paste_whole
+from nasdip_engine.genome.cost import cost
 from nasdip_engine.genome.genome import Genome
 from nasdip_engine.local_evaluations import CannotGoOn, LocalEvaluations
 from nasdip_engine.picture import encode_mask, pixel_digest, read_png
@@ -39,6 +41,7 @@ from nasdip_engine.stills import still_file
 __all__ = ["CannotGoOn", "LocalSearch"]
 
 _SAY_EVERY = 10.0  # seconds between two progress lines
+_MODEL_MARGIN = 1.3  # a network may need so much more memory than its model says (benchmarks/memory_model.py)
 
 
 def _about(seconds: float) -> str:
@@ -178,6 +181,13 @@ class LocalSearch(LocalEvaluations):
             else f"{len(frames)} tiles of {width} x {height} pixels"
         )
         self._say(f"final fit of {len(networks)} network{'s' * (len(networks) > 1)} at {where}")
+        at_once = self._finals_at_once(networks, len(frames) * len(networks))
+        room = Semaphore(at_once)
+
+        def finish_one(tile: int, genome: str, array: str, stills: str | None) -> dict[str, Any]:
+            with room:
+                return self._finish_one(tile, genome, array, stills, self._memory // at_once)
+
         arrays: dict[tuple[int, str], str] = {}
         futures: dict[tuple[int, str], Future[dict[str, Any]]] = {}
         for tile, genome in product(range(len(frames)), networks):
@@ -189,7 +199,7 @@ class LocalSearch(LocalEvaluations):
             )
             # The first of all fits, the best network's, is the one that can be watched.
             stills = f"{array}.stills" if (tile, genome) == (0, networks[0]) else None
-            futures[tile, genome] = self._pool.submit(self._finish_one, tile, genome, array, stills)
+            futures[tile, genome] = self._pool.submit(finish_one, tile, genome, array, stills)
         self._last_line = self._finals_began = time.monotonic()
         self._finals_of = len(futures)
         outcomes = {place: future.result() for place, future in futures.items()}
@@ -210,9 +220,19 @@ class LocalSearch(LocalEvaluations):
         boxes = [frame.box for frame in frames]
         return final_record(fits, boxes, combined, pixel_digest(picture)), picture
 
-    def _finish_one(self, tile: int, genome: str, array: str, stills: str | None) -> dict[str, Any]:
+    def _finals_at_once(self, networks: Sequence[str], fits: int) -> int:
+        """How many final fits this machine's memory carries at once, by the modelled need of the largest."""
+        height, width = self.asked.largest_final
+        channels = self.asked.settings.input_channels
+        phenotypes = [Genome.parse(genome).phenotype() for genome in networks]
+        largest = max(cost(one, height, width, channels).peak_bytes for one in phenotypes)
+        return max(1, min(self._workers, fits, int(self._memory / (_MODEL_MARGIN * largest))))
+
+    def _finish_one(
+        self, tile: int, genome: str, array: str, stills: str | None, memory: int
+    ) -> dict[str, Any]:
         request = self._request(Kind.FINISH, tile, genome=genome, output=array, stills=stills)
-        outcome = self.run(request, self._tell_final)
+        outcome = self.run(request, self._tell_final, memory)
         if stills is not None:
             made = outcome.get("stills", ())
             self.stills = {number: read_png(still_file(Path(stills), number)).pixels for number in made}
@@ -236,10 +256,13 @@ class LocalSearch(LocalEvaluations):
         if len(made) == 1:
             inputs, genomes = zip(*made[0], strict=True)
             restored = str(Path(self._folder.name) / "restored-frame.png")
-            outcome = self.run(self._request(Kind.COMBINE, inputs=inputs, genomes=genomes, output=restored))
+            request = self._request(Kind.COMBINE, inputs=inputs, genomes=genomes, output=restored)
+            outcome = self.run(request, memory=self._memory)  # it runs alone
             return outcome, self._pasted(restored)
         output = str(Path(self._folder.name) / "restored.npy")
-        outcome = self.run(self._request(Kind.COMBINE, **self._parts(made), output=output))
+        outcome = self.run(
+            self._request(Kind.COMBINE, **self._parts(made), output=output), memory=self._memory
+        )
         return outcome, self._pasted(output)
 
     def _parts(self, made: Sequence[Sequence[tuple[str, str]]]) -> dict[str, Any]:

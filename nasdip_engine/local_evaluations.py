@@ -64,19 +64,24 @@ class LocalEvaluations:
         say: Say = lambda _: None,
         store: Store | None = None,
         reference: Samples | None = None,
+        keep_outputs: bool = False,
     ) -> None:
         """workers: evaluations at once; by default as many as leave each its threads on a core of its own.
 
         store: where outcomes of search fits are looked up and kept; they are the same to the bit without one.
         reference: a clean picture (H, W, 3) of the result's size, for studies: each outcome then has `true`, the PSNR in
         dB against it by iteration, which decides nothing.
+        keep_outputs: whether search fits leave their outputs, so that `output_of` need not train again; those of a search
+        of the paper's size take 30 GB.
         Raises SettingsError where this machine has not what the settings ask for.
         """
         self.asked = asked
         self._say = say
         self._workers = workers or max(1, cores() // asked.settings.threads)
-        memory = int(psutil.virtual_memory().total * _MEMORY_SHARE / self._workers)
-        self._host = Host("evaluator", limits=Limits(memory_bytes=memory), device=asked.settings.device_class)
+        self._memory = int(psutil.virtual_memory().total * _MEMORY_SHARE)
+        limits = Limits(memory_bytes=self._memory // self._workers)
+        self._host = Host("evaluator", limits=limits, device=asked.settings.device_class)
+        self._keep_outputs = keep_outputs
         self._check_device()
         self._folder = tempfile.TemporaryDirectory(prefix="nasdip-")
         self._pool = ThreadPoolExecutor(self._workers, thread_name_prefix="evaluation")
@@ -169,9 +174,12 @@ class LocalEvaluations:
         digest = Genome.parse(genome_text).phenotype().digest
         return evaluation_key(asked.search.digest, asked.task, asked.settings, asked.seeds, digest, stop=stop)
 
-    def run(self, request: Request, on_progress: OnProgress | None = None) -> dict[str, Any]:
+    def run(
+        self, request: Request, on_progress: OnProgress | None = None, memory: int | None = None
+    ) -> dict[str, Any]:
         """One request to its outcome, with what may decide a fitness and what may not.
 
+        memory: bytes that it may take, where fewer run at once than there are workers; else each has an equal part.
         Raises CannotGoOn when the machine, not the genome, is at fault and repeating did not help; a reference is
         left out instead.
         """
@@ -182,6 +190,7 @@ class LocalEvaluations:
                 on_progress=on_progress,
                 should_stop=lambda: self._stopping,
                 heartbeat_limit=self._heartbeat(request),
+                memory_limit_bytes=memory,
             )
             if not isinstance(answer, Fault):
                 return answer.value
@@ -252,11 +261,13 @@ class LocalEvaluations:
             self._fits_done += race.length(whole, race.last if rung is None else rung) / whole
             self._fits_seconds += seconds
 
-    def _trained(self, key: str, genome_text: str, stop: int | None = None) -> dict[str, Any]:
+    def _trained(
+        self, key: str, genome_text: str, stop: int | None = None, *, keep_output: bool = False
+    ) -> dict[str, Any]:
         request = self._request(
             Kind.EVALUATE,
             genome=genome_text,
-            output=self._output(key),
+            output=self._output(key) if keep_output or self._keep_outputs else None,
             stop=stop,
             reference=self._reference.path if self._reference else None,
         )
@@ -278,11 +289,12 @@ class LocalEvaluations:
         if self.evaluate(genome_text)["reason"] is not None:
             return None
         key = self.key(genome_text)
-        if key in self.from_store:
-            self._say(
-                "the store keeps outcomes and no pictures: this network is trained again for its picture"
-            )
-            self.outcomes[key] = self._trained(key, genome_text)
-            self.from_store.remove(key)
+        if not Path(self._output(key)).exists():
+            if key in self.from_store:
+                self._say(
+                    "the store keeps outcomes and no pictures: this network is trained again for its picture"
+                )
+                self.from_store.remove(key)
+            self.outcomes[key] = self._trained(key, genome_text, keep_output=True)
         output: NDArray[np.float32] = np.load(self._output(key), allow_pickle=False)
         return output

@@ -5,28 +5,23 @@ The folder is written whole or not at all: an interrupted or failed run leaves n
 
 from __future__ import annotations
 
-import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from nasdip_engine.baseline_names import slug_of
 from nasdip_engine.bit_depth import Samples
 from nasdip_engine.evolution.search import Ranked, best_of, finalists_of
 from nasdip_engine.framing import reference_frame
-from nasdip_engine.learning import STILLS_FOLDER
 from nasdip_engine.local import CannotGoOn, LocalSearch
-from nasdip_engine.picture import encode_png
-from nasdip_engine.question import Question, save_question
-from nasdip_engine.runfile import build_run, dump_run
-from nasdip_engine.stills import still_file
+from nasdip_engine.question import Question
+from nasdip_engine.run_folder import Stills, write_run
+from nasdip_engine.runfile import build_run
 from nasdip_engine.store import Store
 
-__all__ = ["evaluate_one", "restore_question", "restore_to_folder", "true_scores", "write_run"]
+__all__ = ["evaluate_one", "restore_question", "restore_to_folder", "true_scores"]
 
 Say = Callable[[str], None]
-Stills = Mapping[int, Samples]
 
 
 def _best(ranked: Sequence[Ranked]) -> dict[str, Any]:
@@ -135,57 +130,6 @@ def restore_to_folder(
     return run
 
 
-def write_run(
-    asked: Question,
-    folder: Path,
-    run: dict[str, Any],
-    restored: Samples,
-    rivals: Mapping[str, Samples],
-    stills: Stills,
-) -> None:
-    """Write the folder of a run, whole or not at all.  rivals: references by name.  Raises CannotGoOn."""
-    try:
-        _write_whole(asked, folder, run, restored, rivals, stills)
-    except OSError as problem:
-        raise CannotGoOn(f"{folder} cannot be written: {problem.strerror}; nothing was kept") from problem
-
-
-def _write_whole(
-    asked: Question,
-    folder: Path,
-    run: dict[str, Any],
-    restored: Samples,
-    rivals: Mapping[str, Samples],
-    stills: Stills,
-) -> None:
-    """Write beside the place where the folder belongs, and move it there when it is whole.
-
-    The task's own reference is `baseline.png`, the others lie in `baselines/` by name.
-    """
-    from nasdip_engine.report import write_architecture, write_convergence
-
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as scratch:
-        made = Path(scratch) / "run"
-        made.mkdir()
-        save_question(asked, made)
-        (made / "restored.png").write_bytes(asked.form.encode(restored))
-        if stills:
-            (made / STILLS_FOLDER).mkdir()
-        for iteration, still in stills.items():
-            file = still_file(made / STILLS_FOLDER, iteration)
-            file.write_bytes(encode_png(still, asked.form.icc, grey=asked.form.grey))
-        (made / "baselines").mkdir()
-        for method, rival in rivals.items():
-            own = run["baseline"] is not None and method == run["baseline"]["method"]
-            name = "baseline.png" if own else f"baselines/{slug_of(method)}.png"
-            (made / name).write_bytes(asked.form.encode(rival))
-        write_convergence(run, made / "convergence.png")
-        write_architecture(run, made / "architecture.svg")
-        (made / "run.json").write_text(dump_run(run), encoding="utf-8")
-        made.replace(folder)  # an empty folder gives way
-
-
 def evaluate_one(
     asked: Question,
     genome_text: str,
@@ -196,7 +140,9 @@ def evaluate_one(
 ) -> dict[str, Any]:
     """The outcome of one genome on the search frame, with PSNR, SSIM and LPIPS there when a reference is given."""
     studied = reference if store else None
-    with LocalSearch(asked, workers=1, say=say, store=store, reference=studied) as search:
+    with LocalSearch(
+        asked, workers=1, say=say, store=store, reference=studied, keep_outputs=reference is not None
+    ) as search:
         outcome = search.evaluate(genome_text)
         told = ("fitness", "fitness_hex", "reason", "held_out_psnr", "iterations", "multiply_adds")
         answer = {"genome": genome_text} | {name: outcome[name] for name in told}

@@ -93,7 +93,7 @@ def fingerprint(device: str = "cpu", threads: int = 1) -> dict[str, Any]:
         "cpu_capability": torch.backends.cpu.get_cpu_capability(),
         "cpu_model": _cpu_model(),
         # Set by hand it makes oneDNN choose other convolution kernels than the processor would get.
-        "onednn_isa": os.environ.get("ONEDNN_MAX_CPU_ISA", ""),
+        "onednn_isa": os.environ.get("ONEDNN_MAX_CPU_ISA") or os.environ.get("DNNL_MAX_CPU_ISA", ""),
         "system": f"{platform.system()} {platform.machine()}",
         "threads": threads,
         "mkldnn": bool(mkldnn.is_available() and mkldnn.enabled),  # type: ignore[no-untyped-call]

@@ -26,6 +26,7 @@ from nasdip_engine.tiling import LARGEST_RESULT_PIXELS, bands
 __all__ = [
     "LIMIT_BYTES",
     "LIMIT_PIXELS",
+    "LIMIT_RESULT_BYTES",
     "MINIMUM_SIDE",
     "Form",
     "Picture",
@@ -48,7 +49,7 @@ __all__ = [
 
 LIMIT_BYTES = 50_000_000
 LIMIT_PIXELS = 40_000_000
-_LIMIT_RESULT_BYTES = 1_000_000_000
+LIMIT_RESULT_BYTES = 1_000_000_000
 MINIMUM_SIDE = 32  # px; below it the networks have nothing to work on
 
 MaskArray = NDArray[np.bool_]
@@ -118,14 +119,14 @@ class Picture:
         return int(self.pixels.shape[0])
 
 
-def decode(data: bytes, name: str, host: Host) -> Picture:
+def decode(data: bytes, name: str, host: Host, minimum_side: int = MINIMUM_SIDE) -> Picture:
     """Decode one picture file of any of the five formats, whatever its name ends in.
 
-    name: for messages.  host: guard.Host("decoder").
+    name: for messages.  host: guard.Host("decoder").  minimum_side: pixels that each side needs.
     Raises PictureError, one sentence with file, reason and remedy, for anything that is not one sound still
     picture within the limits; NasDipError when the decoder itself can't be run.
     """
-    return _decode(data, name, host, minimum_side=MINIMUM_SIDE)
+    return _decode(data, name, host, minimum_side=minimum_side)
 
 
 def decode_result(data: bytes, name: str, host: Host) -> Picture:
@@ -133,7 +134,7 @@ def decode_result(data: bytes, name: str, host: Host) -> Picture:
 
     As `decode`, up to 100 megapixels and 1 GB.
     """
-    limits = (_LIMIT_RESULT_BYTES, LARGEST_RESULT_PIXELS)
+    limits = (LIMIT_RESULT_BYTES, LARGEST_RESULT_PIXELS)
     return _decode(data, name, host, minimum_side=MINIMUM_SIDE, limits=limits)
 
 

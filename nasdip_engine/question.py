@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,15 +23,24 @@ from nasdip_engine.finals import frames_record, layout_words, search_words
 from nasdip_engine.framing import Frame, final_frames, search_frame, searched_frame
 from nasdip_engine.genome.genome import REPRESENTATIONS, Genome
 from nasdip_engine.guard import Host
-from nasdip_engine.picture import Form, Picture, decode, decode_result, encode_mask, read_mask, share_to_fill
+from nasdip_engine.picture import (
+    LIMIT_BYTES,
+    LIMIT_RESULT_BYTES,
+    MINIMUM_SIDE,
+    Form,
+    Picture,
+    decode,
+    decode_result,
+    read_mask,
+    share_to_fill,
+)
 from nasdip_engine.runfile import load_run
 from nasdip_engine.seeding import Seeds
-from nasdip_engine.task import FACTORS, NOISES, Task, TaskKind
+from nasdip_engine.task import CORRELATED, FACTORS, NOISES, Task, TaskKind
 
 __all__ = [
     "Question",
     "check_genome_belongs",
-    "check_output_folder",
     "check_reference",
     "from_arguments",
     "from_pixels",
@@ -40,7 +48,6 @@ __all__ = [
     "read_mask_file",
     "read_picture",
     "read_reference",
-    "save_question",
 ]
 
 _SETTINGS = (
@@ -119,9 +126,11 @@ class Question:
         }
 
 
-def _read(path: Path) -> bytes:
+def _read(path: Path, most: int = LIMIT_BYTES) -> bytes:
+    """most: bytes; of a larger file one more is read, so that whoever decodes it refuses it by its size."""
     try:
-        return path.read_bytes()
+        with path.open("rb") as file:
+            return file.read(most + 1)
     except FileNotFoundError:
         raise PictureError(f"{path}: there is no such file") from None
     except IsADirectoryError:
@@ -178,6 +187,8 @@ def _framed(
     layout = [(frame.box, frame.scale) for frame in final]
     notes = (*notes, *layout_words(layout, task.factor, holes=mask is not None))
     search = search_frame(searched_frame(upload, final), task, settings)
+    for frame in (*final, search):
+        _check_holdable(frame, task, settings)
     rows, columns = (side * task.factor for side in search.size)
     height, width = (side * task.factor for side in upload.shape[:2])
     notes = (*notes, *search_words((rows, columns), (height, width)))
@@ -198,6 +209,17 @@ def _check_observed(final: Sequence[Frame], task: Task, settings: SearchSettings
     )
 
 
+def _check_holdable(frame: Frame, task: Task, settings: SearchSettings) -> None:
+    """Refuse masks that leave too little known to hold a part of it out and learn from the rest."""
+    if frame.mask is None:
+        return
+    side = settings.hold_out_block if task.noise == CORRELATED else 1
+    if len(np.unique(np.argwhere(frame.mask) // side, axis=0)) < 2:
+        what = "pixels" if side == 1 else f"blocks of {side} x {side} pixels"
+        least = f"at least 2 {what} are needed, one to learn from and one to judge by"
+        raise MaskError(f"the mask leaves too little known: {least}; fill less", field="mask")
+
+
 def _overrides(arguments: argparse.Namespace) -> dict[str, Any]:
     """Settings that a command line names; a genome that is to be evaluated brings its representation and units."""
     given = {name: getattr(arguments, name) for name in _SETTINGS if getattr(arguments, name) is not None}
@@ -216,7 +238,7 @@ def from_arguments(arguments: argparse.Namespace) -> Question:
     settings = settings_for(preset, task, _overrides(arguments))
     seeds = Seeds.from_seed(0 if arguments.seed is None else arguments.seed)
     with Host("decoder") as host:
-        picture = decode(_read(arguments.picture), str(arguments.picture), host)
+        picture = read_picture(arguments.picture, host, task)
         height, width = picture.pixels.shape[:2]
         mask = _mask_of(arguments, task, (width, height), host)
     form = picture.form(arguments.bit_depth)
@@ -286,9 +308,12 @@ def from_pixels(
     return _framed(pixels, kept, mask, task, settings, seeds, ())
 
 
-def read_picture(path: Path, host: Host) -> Picture:
-    """Decode a picture file in the guarded decoder.  Raises PictureError naming the file."""
-    return decode(_read(path), str(path), host)
+def read_picture(path: Path, host: Host, task: Task) -> Picture:
+    """Decode a picture file in the guarded decoder; one that is enlarged may be as small as its result may not.
+
+    Raises PictureError naming the file.
+    """
+    return decode(_read(path), str(path), host, minimum_side=-(-MINIMUM_SIDE // task.factor))
 
 
 def read_mask_file(path: Path, size: tuple[int, int], host: Host, *, invert: bool = False) -> Mask:
@@ -309,7 +334,7 @@ def from_run(folder: Path) -> Question:
     except (KeyError, TypeError, AttributeError) as problem:
         raise InvalidInput(f"{folder / 'run.json'} is no whole run: {problem!r}") from None
     with Host("decoder") as host:
-        picture = decode(_read(folder / "input.png"), str(folder / "input.png"), host)
+        picture = read_picture(folder / "input.png", host, task)
         height, width = picture.pixels.shape[:2]
         mask = None
         if task.kind is TaskKind.INPAINT:
@@ -350,7 +375,7 @@ def read_reference(path: Path | None, asked: Question) -> Samples | None:
     if path is None:
         return None
     with Host("decoder") as host:
-        pixels = decode_result(_read(path), str(path), host).pixels
+        pixels = decode_result(_read(path, LIMIT_RESULT_BYTES), str(path), host).pixels
     check_reference(pixels, asked, f"{path}: the reference")
     return pixels
 
@@ -372,24 +397,3 @@ def check_genome_belongs(text: str, asked: Question) -> None:
             f"genome {text[:80]} is {genome.representation} of {genome.units} units; "
             f"this search has {settings.representation} genomes of {settings.units} units"
         )
-
-
-def check_output_folder(folder: Path) -> None:
-    """Raises InvalidInput where a run lies already, a file stands in the way or nothing may be written; makes nothing."""
-    if folder.exists() and not folder.is_dir():
-        raise InvalidInput(f"{folder} is a file; name a folder for the result")
-    if folder.is_dir() and any(folder.iterdir()):
-        what = "holds a run already" if (folder / "run.json").exists() else "is not empty"
-        raise InvalidInput(f"{folder} {what}; name another folder")
-    above = folder.absolute()
-    while not above.exists():
-        above = above.parent
-    if not above.is_dir() or not os.access(above, os.W_OK):
-        raise InvalidInput(f"{folder} cannot be made: {above} is not a folder that you may write to")
-
-
-def save_question(asked: Question, folder: Path) -> None:
-    """Write `input.png` and, with a mask, `mask.png` (white = known): with `run.json` all that a repetition needs."""
-    (folder / "input.png").write_bytes(asked.form.encode(asked.upload))
-    if asked.mask is not None:
-        (folder / "mask.png").write_bytes(encode_mask(asked.mask))

@@ -11,6 +11,7 @@ from nasdip_engine.bit_depth import DEPTHS
 from nasdip_engine.errors import SettingsError
 from nasdip_engine.evolution.settings import SearchSettings
 from nasdip_engine.framing import Box
+from nasdip_engine.seeding import SEED_LIMIT
 from nasdip_engine.task import Task
 
 __all__ = ["Kind", "Part", "Progress", "Request"]
@@ -106,6 +107,11 @@ class Request:
     size: tuple[int, int] | None = None
 
     def __post_init__(self) -> None:
+        seed = self.evaluation_seed
+        if type(seed) is not int or not 0 <= seed <= SEED_LIMIT:
+            raise SettingsError(
+                f"evaluation_seed is {seed!r}; allowed is 0 to {SEED_LIMIT}", field="evaluation_seed"
+            )
         needed = {
             Kind.EVALUATE: ("genome",),
             Kind.FINISH: ("genome", "output"),
@@ -154,6 +160,9 @@ class Request:
             raise SettingsError(
                 f"kind is {value.get('kind')!r}; allowed are {', '.join(Kind)}", field="kind"
             ) from None
+        for name in ("task", "settings", "evaluation_seed", "picture"):
+            if name not in value:
+                raise SettingsError(f"the request has no {name}", field=name)
         return cls(
             kind=kind,
             task=Task.from_json(value["task"]),

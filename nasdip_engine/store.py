@@ -188,9 +188,15 @@ class Store:
     def check(self) -> None:
         """Raises InvalidInput where the folder is a file, or can neither be written nor made."""
         above = self.folder.absolute()
-        while not above.exists():
-            above = above.parent
-        if not above.is_dir():
+        try:
+            while not above.exists():
+                above = above.parent
+            is_folder = above.is_dir()
+        except OSError as problem:
+            raise InvalidInput(
+                f"the store {self.folder} cannot be looked at: {problem.strerror}; name another one"
+            ) from problem
+        if not is_folder:
             raise InvalidInput(
                 f"the store {self.folder} cannot be a folder: {above} is a file; name another one"
             )

@@ -97,9 +97,16 @@ def add_commands(commands: Any) -> None:
 def run(arguments: argparse.Namespace, write: Callable[[str], Any], say: Say) -> int:
     """One action: lines go to `write`, remarks to `say`.  Raises InvalidInput for a store or file that can't be."""
     folder = arguments.store or default_folder()
-    if not folder.is_dir():
-        if arguments.store or folder.exists():
-            what = "is a file" if folder.exists() else "does not exist"
+    try:
+        is_folder = folder.is_dir() and os.access(folder, os.R_OK | os.X_OK)
+        is_there = folder.exists()
+    except OSError as problem:
+        raise InvalidInput(f"the store {folder} cannot be looked at: {problem.strerror}") from problem
+    if folder.is_dir() and not is_folder:
+        raise InvalidInput(f"the store {folder} cannot be read: it is not yours to look into")
+    if not is_folder:
+        if arguments.store or is_there:
+            what = "is a file" if is_there else "does not exist"
             raise InvalidInput(f"the store {folder} {what}; name the folder that --store named before")
         say(f"the store {folder} holds no outcomes yet")
         return 0

@@ -9,8 +9,10 @@ import { positionOf, sizeAt } from "./mask/strokes.js";
 import { showProblem } from "./notice.js";
 import { addressOf } from "./samples.js";
 
-/** Names of the lists of which each choice has costs of its own. */
-const COSTS_HANG_ON = /^(factor|noise-.*)$/;
+/** Settings that may be set by hand, beside the seed. */
+const SET_BY_HAND = ["population", "generations", "iterations"];
+/** Names of the fields of which each value has costs of its own. */
+const COSTS_HANG_ON = new RegExp(`^(factor|noise-.*|${SET_BY_HAND.join("|")})$`);
 
 /**
  * @template {Element} T
@@ -70,9 +72,19 @@ class ComposePage {
     });
     this.listenToTools();
     this.form.addEventListener("change", (event) => {
-      if (event.target instanceof HTMLInputElement && event.target.name === "task") this.showTask();
-      else if (event.target instanceof HTMLSelectElement && COSTS_HANG_ON.test(event.target.name)) this.loadCosts();
+      const { target } = event;
+      if (!(target instanceof HTMLInputElement || target instanceof HTMLSelectElement)) return;
+      if (target.name === "task") this.showTask();
+      else if (COSTS_HANG_ON.test(target.name)) this.loadCosts();
       this.key = idempotencyKey();
+    });
+    // A field that is refused can't be focused, nor its message seen, while its part is closed.
+    this.form.addEventListener("invalid", (event) => openAround(event.target), true);
+    // Back from the job's page the browser may show this one as it was left.
+    window.addEventListener("pageshow", (event) => {
+      if (!event.persisted) return;
+      this.key = idempotencyKey();
+      this.ready();
     });
     this.form.addEventListener("submit", (event) => {
       event.preventDefault();
@@ -179,7 +191,7 @@ class ComposePage {
 
   showSaving() {
     const place = /** @type {HTMLElement} */ (one("[data-saving]"));
-    const words = { saved: "saved", saving: "saving ...", waiting: "saving ...", "not saved": "not saved, trying again" };
+    const words = { saved: "saved", saving: "saving ...", waiting: "saving ...", "not saved": "not saved, trying again", refused: "not saved" };
     place.textContent = words[this.autosave.state];
     place.dataset.saving = this.autosave.state;
     place.hidden = this.task !== "inpaint" || (!this.editor.touched && this.editor.drawing.done.length === 0);
@@ -190,6 +202,10 @@ class ComposePage {
     const query = new URLSearchParams({ picture: this.root.dataset.picture ?? "", task: this.task });
     if (this.task === "upscale") query.set("factor", /** @type {HTMLSelectElement} */ (one("[name=factor]")).value);
     query.set("noise", /** @type {HTMLSelectElement} */ (one(`[name=noise-${this.task}]`)).value);
+    for (const name of SET_BY_HAND) {
+      const field = /** @type {HTMLInputElement} */ (one(`[name=${name}]`));
+      if (field.value && field.validity.valid) query.set(name, field.value);
+    }
     try {
       const told = await request(`${apiRoot()}presets?${query}`);
       if (order !== this.costOrder) return;
@@ -223,7 +239,7 @@ class ComposePage {
     const preset = one("input[name=preset]:checked", this.form);
     /** @type {Record<string, number | string>} */
     const settings = preset.dataset.device === "cpu" ? {} : { device_class: preset.dataset.device ?? "cpu" };
-    for (const name of ["population", "generations", "iterations"]) {
+    for (const name of SET_BY_HAND) {
       const value = String(data.get(name) ?? "").trim();
       if (value) settings[name] = Number(value);
     }
@@ -257,11 +273,16 @@ class ComposePage {
       });
       window.location.assign(addressOf(this.root.dataset.job ?? "", job.id));
     } catch (error) {
-      this.starting = false;
-      this.startButton.textContent = "Restore";
-      this.showMask();
+      this.ready();
       this.showRefusal(error);
     }
+  }
+
+  /** The button is there for the next start. */
+  ready() {
+    this.starting = false;
+    this.startButton.textContent = "Restore";
+    this.showMask();
   }
 
   /** @param {unknown} error */
@@ -273,10 +294,15 @@ class ComposePage {
     const field = this.form.querySelector(`[name="${CSS.escape(name)}"]`);
     if (!(field instanceof HTMLElement) || field instanceof HTMLInputElement === false) return;
     field.setAttribute("aria-invalid", "true");
-    const details = field.closest("details");
-    if (details) details.open = true;
+    openAround(field);
     field.focus();
   }
+}
+
+/** Open the folded part that a field lies in. @param {EventTarget | null} field */
+function openAround(field) {
+  const details = field instanceof Element ? field.closest("details") : null;
+  if (details) details.open = true;
 }
 
 /** @param {number} share  0..1 */

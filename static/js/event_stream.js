@@ -18,7 +18,9 @@ const QUIET_CHECK_EVERY = 15_000;
 const FAILURES_BEFORE_POLLING = 3;
 /** A socket that stayed open so long (ms) counts as working although nothing came. */
 const STEADY_AFTER = 5_000;
-const CLOSED_FOR_GOOD = new Set([4401, 4404]);
+/** The job is gone, or whoever asks is not logged in: as a socket closes, and as a request answers. */
+const CLOSED_BY_STATUS = new Map([[401, 4401], [404, 4404]]);
+const CLOSED_FOR_GOOD = new Set(CLOSED_BY_STATUS.values());
 
 /**
  * Exponential back-off with jitter: between half and the whole of the step.
@@ -118,13 +120,19 @@ export class EventStream {
       if (this.socket !== socket) return;
       this.socket = null;
       if (CLOSED_FOR_GOOD.has(closed.code)) {
-        this.stop();
-        this.say("offline");
-        this.options.onClosed?.(closed.code);
+        this.closeForGood(closed.code);
       } else {
         this.socketFailed(carried || performance.now() - opened > STEADY_AFTER);
       }
     });
+  }
+
+  /** @param {number} [code]  none: it may open again */
+  closeForGood(code) {
+    if (code === undefined || this.stopped) return;
+    this.stop();
+    this.say("offline");
+    this.options.onClosed?.(code);
   }
 
   /** @param {boolean} carried  whether the socket had worked before it closed */
@@ -200,7 +208,8 @@ export class EventStream {
       let page;
       try {
         page = await this.options.fetchEvents(this.last);
-      } catch {
+      } catch (error) {
+        this.closeForGood(CLOSED_BY_STATUS.get(/** @type {{status?: number}} */ (error).status ?? 0));
         return false;
       }
       const before = this.last;

@@ -1,6 +1,7 @@
 // @ts-check
-/** History: filters apply when chosen, deletion asks first, cards of running restorations keep up. */
+/** History: filters apply when chosen, cards of running restorations keep up. */
 
+import "./deletion.js";
 import { request } from "./http.js";
 
 const LOOK_EVERY = 5_000;
@@ -10,12 +11,6 @@ const filters = document.querySelector("form[data-filters]");
 if (filters instanceof HTMLFormElement) {
   filters.addEventListener("change", (event) => {
     if (event.target instanceof HTMLSelectElement) filters.requestSubmit();
-  });
-}
-
-for (const form of document.querySelectorAll("form[data-confirm]")) {
-  form.addEventListener("submit", (event) => {
-    if (!window.confirm(/** @type {HTMLElement} */ (form).dataset.confirm ?? "")) event.preventDefault();
   });
 }
 

@@ -15,19 +15,27 @@ export function addressOf(template, id) {
 
 /** @param {HTMLElement} place  where a refusal is shown */
 export function listenToSamples(place) {
-  for (const button of document.querySelectorAll("button[data-sample]")) {
+  const buttons = /** @type {NodeListOf<HTMLButtonElement>} */ (document.querySelectorAll("button[data-sample]"));
+  const busy = (/** @type {HTMLButtonElement} */ button, /** @type {boolean} */ on) => {
+    button.disabled = on;
+    if (on) button.setAttribute("aria-busy", "true");
+    else button.removeAttribute("aria-busy");
+  };
+  // Back from the picture's page the browser may show this one as it was left.
+  window.addEventListener("pageshow", (event) => {
+    if (event.persisted) for (const button of buttons) busy(button, false);
+  });
+  for (const button of buttons) {
     button.addEventListener("click", async () => {
-      const { sample, compose } = /** @type {HTMLElement} */ (button).dataset;
-      button.setAttribute("aria-busy", "true");
-      /** @type {HTMLButtonElement} */ (button).disabled = true;
+      const { sample, compose } = button.dataset;
+      busy(button, true);
       try {
         const taken = await request(`${apiRoot()}samples/${sample}`, { method: "POST" });
         const query = new URLSearchParams({ task: taken.task, factor: String(taken.factor) });
         window.location.assign(`${addressOf(compose ?? "", taken.id)}?${query}`);
       } catch (error) {
         showProblem(place, error);
-        /** @type {HTMLButtonElement} */ (button).disabled = false;
-        button.removeAttribute("aria-busy");
+        busy(button, false);
       }
     });
   }

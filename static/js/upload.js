@@ -1,6 +1,7 @@
 // @ts-check
 /** Taking pictures in: drop anywhere, pick, paste. One bar a file, with bytes; refusals with reason and remedy. */
 
+import "./deletion.js";
 import { apiRoot, csrfToken, Problem, problemFrom } from "./http.js";
 import { showProblem } from "./notice.js";
 import { addressOf } from "./samples.js";

@@ -45,7 +45,7 @@ def test_pages_fit_and_load_nothing_that_is_refused(browser: Browser, site: Runn
             page.goto(site.url + address)
             assert_fits(page)
         sign_up(page, site)
-        picture = upload(page, site, photograph(64), "a very long name of a picture " * 6 + ".png")
+        picture = upload(page, site, photograph(64), "a_very_long_name_without_a_break_" * 5 + ".png")
         for address in [
             "/",
             "/new/",

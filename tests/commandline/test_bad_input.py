@@ -106,3 +106,9 @@ def test_what_a_run_brings_itself_is_refused_beside_like(tmp_path: Path, option:
     ended = nasdip("evaluate", "--like", tmp_path, "--genome", "asym:5:" + "0" * 43, option, value)
     assert ended.code == 2, ended.err
     assert f"{option} cannot be given beside --like" in ended.line
+
+
+@pytest.mark.parametrize("option", ["--refit", "--no-refit", "--invert-mask"])
+def test_a_switch_beside_like_is_refused_too(tmp_path: Path, option: str) -> None:
+    ended = nasdip("evaluate", "--like", tmp_path, "--genome", "asym:5:" + "0" * 43, option)
+    assert ended.code == 2 and f"{option} cannot be given beside --like" in ended.line

@@ -359,3 +359,27 @@ def test_writing_requests_loads_no_torch() -> None:
     script = "import sys, nasdip_engine.evaluation; sys.exit('torch' in sys.modules)"
     root = Path(__file__).parents[2]
     assert subprocess.run([sys.executable, "-c", script], cwd=root, check=False, timeout=60).returncode == 0
+
+
+@pytest.mark.parametrize("name", ["ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA"])
+def test_kernels_that_are_chosen_by_hand_are_of_another_machine(
+    monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    own = fingerprint()
+    monkeypatch.setenv(name, "SSE41")
+    assert fingerprint() == own | {"onednn_isa": "SSE41"}
+
+
+@pytest.mark.parametrize("name", ["task", "settings", "evaluation_seed", "picture"])
+def test_an_incomplete_request_names_what_it_lacks(tmp_path: Path, name: str) -> None:
+    asked = request(tmp_path).to_json()
+    del asked[name]
+    with pytest.raises(SettingsError, match=f"the request has no {name}"):
+        evaluate(asked, lambda _: None)
+
+
+@pytest.mark.parametrize("seed", ["3", -1, True, 2**31])
+def test_a_seed_that_is_none_is_refused(tmp_path: Path, seed: Any) -> None:
+    asked = request(tmp_path).to_json() | {"evaluation_seed": seed}
+    with pytest.raises(SettingsError, match="evaluation_seed is"):
+        evaluate(asked, lambda _: None)

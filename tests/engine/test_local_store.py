@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 
 from nasdip_engine.evaluator import HOOK_VARIABLE
+from nasdip_engine.genome.cost import cost
+from nasdip_engine.genome.genome import Genome
 from nasdip_engine.genome.starters import starters
 from nasdip_engine.local import LocalSearch
 from nasdip_engine.local_run import true_scores
@@ -35,7 +37,9 @@ def test_what_the_store_has_is_not_trained_and_what_it_lacks_is(
     with LocalSearch(asked, workers=1, store=store) as blind:
         plain = blind.evaluate(GENOME)
         assert (blind.from_store, len(entries(tmp_path))) == (set(), 1)
-    with LocalSearch(asked, workers=1, store=store, reference=clean(), say=said.append) as seeing:
+    with LocalSearch(
+        asked, workers=1, store=store, reference=clean(), say=said.append, keep_outputs=True
+    ) as seeing:
         found = seeing.evaluate(GENOME)
         assert seeing.from_store == set()
         assert found["true"]["psnr"] == true_scores(seeing, GENOME, clean())["psnr"]
@@ -71,3 +75,15 @@ def test_other_settings_seeds_and_pictures_have_other_keys(tmp_path: Path) -> No
         )
     ]  # fmt: skip
     assert len({same, *others}) == 1 + len(others)
+
+
+def test_as_many_final_fits_at_once_as_the_memory_carries() -> None:
+    """A fit may take all that is not taken by others at the same time, however many workers there are."""
+    with LocalSearch(question(), workers=8) as search:
+        need = cost(Genome.parse(GENOME).phenotype(), *search.asked.largest_final).peak_bytes
+        assert search._finals_at_once([GENOME], 1) == 1
+        assert search._finals_at_once([GENOME], 20) == 8
+        search._memory = 3 * need
+        assert search._finals_at_once([GENOME], 20) == 2
+        search._memory = need // 2
+        assert search._finals_at_once([GENOME, OTHER], 2) == 1

@@ -216,6 +216,13 @@ def test_profiles_that_no_one_can_use_are_left_out(decoder: Host) -> None:
     huge = pictures.srgb_profile().ljust(1_000_001, b"\0")
     picture = decode(save(Image.fromarray(photo()), "TIFF", icc_profile=huge), "huge.tif", decoder)
     assert (picture.icc, picture.notes) == (None, ("colour profile over 1 MB left out",))
+    # Whoever wrote these would write no PNG with them: a byte too many, cut short, an odd length in version 4.
+    sound = pictures.srgb_profile()
+    odd = bytearray(sound + b"\0")
+    odd[:4], odd[8] = len(odd).to_bytes(4, "big"), 4
+    for broken in (sound + b"\0", sound[:-40], bytes(odd)):
+        picture = decode(save(Image.fromarray(photo()), "JPEG", icc_profile=broken), "odd.jpg", decoder)
+        assert (picture.icc, picture.notes) == (None, ("unreadable colour profile left out",))
     picture = decode(save(Image.fromarray(photo()), "TIFF", icc_profile=b"x" * 400), "odd.tif", decoder)
     assert (picture.icc, picture.notes) == (None, ("unreadable colour profile left out",))
 

@@ -53,6 +53,8 @@ ROUTES = {
     "GET /": OPEN,
     "GET /new/": SIGNED_IN,
     "GET /new/{picture_id}/": OWN_PAGE,
+    "GET /new/{picture_id}/delete/": OWN_PAGE,
+    "POST /new/{picture_id}/delete/": Row(TO_LOGIN, 302, 404, 404),
     "GET /jobs/": SIGNED_IN,
     "GET /jobs/{job_id}/": OWN_PAGE,
     "GET /jobs/{job_id}/delete/": OWN_PAGE,
@@ -83,6 +85,7 @@ ROUTES = {
     "GET /api/v1/": Row(404, 404, 404, 404),
     "GET /api/v1/nothing-here": Row(404, 404, 404, 404),
     "POST /api/v1/pictures": Row(401, 422, 422, 422),  # nothing is attached
+    "GET /api/v1/pictures": API,
     "GET /api/v1/pictures/{picture_id}": OWN,
     "DELETE /api/v1/pictures/{picture_id}": Row(401, 409, 404, 404),  # a job restores it
     "GET /api/v1/pictures/{picture_id}/image.png": OWN,

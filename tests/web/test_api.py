@@ -382,3 +382,18 @@ def test_a_sample_is_ready_to_be_restored(
     assert accepted.status_code == 202
     assert accepted.json()["share_to_fill"] == told["share_to_fill"]
     refused(way("POST", "samples/holiday"), 404)
+
+
+def test_pictures_are_listed_newest_first_and_ones_own(
+    alice: User, bob: User, api: Callable[[User], Api]
+) -> None:
+    rows = [store_picture(alice, encoded(photograph(48, 40, seed)), f"{seed}.png") for seed in range(3)]
+    store_picture(bob, encoded(photograph(48, 40, 9)), "bobs.png")
+    way = api(alice)
+    mask = way.upload(mask_file(), "mask.png", kind="mask").json()["id"]
+    told = way("GET", "pictures").json()
+    assert told["count"] == 4
+    assert [row["id"] for row in told["pictures"]] == [mask, *(str(row.pk) for row in reversed(rows))]
+    told = way("GET", "pictures?kind=picture&limit=1&offset=1").json()
+    assert told["count"] == 3 and [row["name"] for row in told["pictures"]] == ["1.png"]
+    refused(way("GET", "pictures?kind=poem"), 422, "kind")

@@ -188,3 +188,22 @@ def test_what_ended_without_a_result_can_be_started_again_as_it_was(
     client.force_login(alice)
     page = client.get(f"/jobs/{job.pk}/").content.decode()
     assert "?task=upscale&amp;factor=2&amp;noise=correlated" in page
+
+
+def test_older_pictures_are_found_and_unused_ones_can_go(client: Client, alice: User) -> None:
+    rows = [store_picture(alice, encoded(photograph(48, 40, seed)), f"{seed}.png") for seed in range(10)]
+    queue(alice, rows[-1])
+    first, second = (client.get(f"/new/?page={number}").content.decode() for number in (1, 2))
+    names = [re.findall(r'<span class="name">([^<]+)', page) for page in (first, second)]
+    assert names == [[f"{seed}.png" for seed in range(9, 1, -1)], ["1.png", "0.png"]]
+    assert first.count('data-testid="delete-picture"') == 7, "a picture that a restoration uses stays"
+    assert f"/new/{rows[-1].pk}/delete/" not in first
+    address = f"/new/{rows[0].pk}/delete/"
+    assert address in second
+    asked = client.get(address).content.decode()
+    assert "Delete 0.png?" in asked and Picture.objects.filter(pk=rows[0].pk).exists()
+    assert "0.png is deleted." in client.post(address, follow=True).content.decode()
+    assert not Picture.objects.filter(pk=rows[0].pk).exists()
+    answer = client.post(f"/new/{rows[-1].pk}/delete/", follow=True).content.decode()
+    assert "A restoration uses 9.png: delete it in the history" in answer
+    assert Picture.objects.filter(pk=rows[-1].pk).exists()

@@ -33,6 +33,20 @@ def test_presets_tell_their_cost(alice: User, api: Callable[[User], Api], pictur
     refused(way("GET", "presets?task=sharpen"), 422, "task")
 
 
+def test_presets_tell_the_cost_of_settings_that_are_set_by_hand(
+    alice: User, api: Callable[[User], Api]
+) -> None:
+    way, now = api(alice), timezone.now()
+    Worker.objects.create(name="w", heartbeat_at=now, started_at=now, slots=2)
+    (own, *_) = way("GET", "presets?task=denoise").json()["presets"]
+    (more, *_) = way("GET", "presets?task=denoise&population=100&generations=20&iterations=2000").json()[
+        "presets"
+    ]
+    assert more["minutes"] > 50 * own["minutes"] and more["evaluations"] > 10 * own["evaluations"]
+    assert own["worth"] and not more["worth"], "what the preset was worth says nothing of other settings"
+    refused(way("GET", "presets?task=denoise&population=1"), 422, "population")
+
+
 @pytest.mark.parametrize(
     ("task", "rival"), [("denoise", "BM3D"), ("inpaint", "biharmonic"), ("upscale", "Lanczos")]
 )

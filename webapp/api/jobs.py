@@ -14,13 +14,22 @@ from django.db.models import Q
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.urls import reverse
 from ninja import Header, Query, Router, Status
-from pydantic import Field
 
 from nasdip_engine.errors import InvalidInput, MaskError, PictureError, SettingsError
 from nasdip_engine.evolution.settings import settings_for, task_for
 from nasdip_engine.task import Task, TaskKind
 from webapp.api.problems import ProblemError
-from webapp.api.schemas import PRINTABLE, EventsOut, JobIn, JobListOut, JobOut, JobRef, ProblemOut, TaskName
+from webapp.api.schemas import (
+    PRINTABLE,
+    EventsOut,
+    JobIn,
+    JobListOut,
+    JobOut,
+    JobRef,
+    Number,
+    ProblemOut,
+    TaskName,
+)
 from webapp.pictures import quota, storage
 from webapp.pictures.intake import digest_of, mask_file
 from webapp.pictures.models import MaskDrawing, Picture
@@ -48,8 +57,6 @@ OWN_FIELDS = frozenset(
 )
 
 STEERED = {200: JobOut, 404: ProblemOut, 409: ProblemOut}
-
-Number = Annotated[int, Field(ge=0, le=2**31 - 1)]
 
 
 def job_json(job: Job) -> dict[str, Any]:

@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 
 from django.db.models import RestrictedError
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.urls import reverse
-from ninja import File, Form, Router, Status
+from ninja import File, Form, Query, Router, Status
 from ninja.files import UploadedFile
 
 from nasdip_engine.errors import PictureError
 from webapp.api.problems import ProblemError
-from webapp.api.schemas import DrawingIn, DrawingOut, PictureOut, ProblemOut, StrokesOut
+from webapp.api.schemas import (
+    DrawingIn,
+    DrawingOut,
+    Number,
+    PictureListOut,
+    PictureOut,
+    ProblemOut,
+    StrokesOut,
+)
 from webapp.pictures.intake import TooLargeError, clean_name, forget, intake, save_strokes
 from webapp.pictures.models import MaskDrawing, Picture, PictureKind
 from webapp.pictures.serving import png_response
-from webapp.restorations.access import picture_for
+from webapp.restorations.access import picture_for, pictures_of
 
 __all__ = ["CROWDED", "picture_json", "router"]
 
@@ -78,6 +86,19 @@ def upload_picture(
         raise ProblemError(status, str(error), field="file", file=clean_name(file.name)) from error
     response["Location"] = reverse("api:get_picture", kwargs={"picture_id": picture.pk})
     return Status(201, picture_json(picture))
+
+
+@router.get("pictures", response=PictureListOut, url_name="list_pictures")
+def list_pictures(
+    request: HttpRequest,
+    kind: PictureKind | None = None,
+    limit: Annotated[int, Query(ge=1, le=200)] = 50,
+    offset: Number = 0,
+) -> dict[str, Any]:
+    """Your pictures and masks, newest first."""
+    rows = pictures_of(request.auth).order_by("-created", "-id")
+    rows = rows if kind is None else rows.filter(kind=kind)
+    return {"count": rows.count(), "pictures": [picture_json(row) for row in rows[offset : offset + limit]]}
 
 
 @router.get("pictures/{uuid:picture_id}", response={200: PictureOut, 404: ProblemOut}, url_name="get_picture")

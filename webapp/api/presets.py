@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -50,18 +51,24 @@ def list_presets(
     task: TaskName = "denoise",
     factor: Annotated[int | None, Query(ge=2, le=8)] = None,
     noise: NoiseName | None = None,
+    population: Annotated[int | None, Query(ge=2, le=1000)] = None,
+    generations: Annotated[int | None, Query(ge=1, le=100)] = None,
+    iterations: Annotated[int | None, Query(ge=1, le=20_000)] = None,
 ) -> dict[str, Any]:
     """The presets with their cost for a picture (256 x 256 pixels where none is named) and a task.
 
-    Those that the workers which are up can carry: the paper's own protocol only beside one with a GPU.
+    Those that the workers which are up can carry: the paper's own protocol only beside one with a GPU.  population,
+    generations, iterations: settings that are set by hand; what a preset was worth is not told of others than its own.
     """
     asked = Task(TaskKind(task), (factor or 4) if task == TaskKind.UPSCALE else 1, noise=noise or "")
+    given = {"population": population, "generations": generations, "iterations": iterations}
+    by_hand = {name: value for name, value in given.items() if value is not None}
     row = picture_for(request.auth, picture) if picture else None
     windows = _windows(row, asked)
     layout = [(window.box, window.scale) for window in windows]
     notes = layout_words(layout, asked.factor, holes=asked.kind is TaskKind.INPAINT)
     return {
-        "presets": [_preset(name, task_for(name, asked), windows) for name in offered_presets()],
+        "presets": [_preset(name, task_for(name, asked), windows, by_hand) for name in offered_presets()],
         "tiles": len(windows),
         "notes": [f"{capfirst(text)}." for text in (*notes, *_search_words(row, asked))],
     }
@@ -102,8 +109,8 @@ def _drawn(picture: Picture) -> str | None:
     return drawing.mask_digest if drawing is not None and usable else None
 
 
-def _preset(name: str, task: Task, windows: tuple[Window, ...]) -> dict[str, Any]:
-    settings = settings_for(name, task, {"device_class": device_of(name)})
+def _preset(name: str, task: Task, windows: tuple[Window, ...], by_hand: Mapping[str, int]) -> dict[str, Any]:
+    settings = settings_for(name, task, {"device_class": device_of(name), **by_hand})
     pixels = sum(window.size[0] * window.size[1] for window in windows) * task.factor**2
     cost = describe(settings, task, pixels, len(windows))
     seconds = seconds_for(settings, task, pixels, len(windows))
@@ -112,7 +119,7 @@ def _preset(name: str, task: Task, windows: tuple[Window, ...]) -> dict[str, Any
     return {
         "name": name,
         "good_for": GOOD_FOR[name],
-        "worth": worth(name, task.kind),
+        "worth": "" if by_hand else worth(name, task.kind),
         "device_class": settings.device_class,
         "evaluations": cost["evaluations"],
         "iterations": cost["iterations"],

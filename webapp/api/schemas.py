@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from ninja import Schema
@@ -21,6 +21,8 @@ __all__ = [
     "JobOut",
     "JobRef",
     "NoiseName",
+    "Number",
+    "PictureListOut",
     "PictureOut",
     "PresetsOut",
     "ProblemOut",
@@ -32,6 +34,7 @@ __all__ = [
 # PostgreSQL stores no NUL, and no name needs control characters.
 PRINTABLE = r"^[^\x00-\x1f\x7f]*$"
 TaskName = Literal["denoise", "inpaint", "upscale"]
+Number = Annotated[int, Field(ge=0, le=2**31 - 1)]
 NoiseName = Literal["none", "independent", "correlated", "impulse"]
 
 
@@ -60,6 +63,13 @@ class PictureOut(Schema):
     created: datetime
     image_url: str
     thumbnail_url: str
+
+
+class PictureListOut(Schema):
+    """A page of one's own pictures and masks, newest first."""
+
+    count: int
+    pictures: list[PictureOut]
 
 
 class SampleOut(PictureOut):

@@ -10,4 +10,5 @@ urlpatterns = [
     path("", views.landing, name="landing"),
     path("new/", views.new, name="new"),
     path("new/<uuid:picture_id>/", views.compose, name="compose"),
+    path("new/<uuid:picture_id>/delete/", views.delete, name="picture_delete"),
 ]

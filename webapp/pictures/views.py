@@ -7,27 +7,31 @@ from pathlib import Path
 from uuid import UUID
 
 from django.conf import settings
+from django.contrib import messages
 from django.contrib.auth.decorators import login_required
+from django.core.paginator import Paginator
+from django.db.models import Count, RestrictedError
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
+from django.shortcuts import redirect, render
 from django.templatetags.static import static
 from django.urls import reverse
 from django.utils.text import capfirst
-from django.views.decorators.http import require_safe
+from django.views.decorators.http import require_http_methods, require_safe
 
 from nasdip_engine.picture import LIMIT_BYTES
 from nasdip_engine.task import Task, TaskKind
+from webapp.pictures.intake import forget
 from webapp.pictures.models import Picture, PictureKind
 from webapp.pictures.sizes import FACTORS, LIMITS, noise_fits, refusal
 from webapp.restorations.access import picture_for, pictures_of
 from webapp.restorations.estimates import device_of, offered_presets
 from webapp.restorations.words import NOISE_QUESTIONS, NOISE_WORDS, TASK_WORDS
 
-__all__ = ["compose", "landing", "new"]
+__all__ = ["compose", "delete", "landing", "new"]
 
 # Pages fill a real id in where this one stands.
 PLACEHOLDER = UUID(int=0)
-RECENT_PICTURES = 8
+PICTURES_PER_PAGE = 8
 USUAL_FACTOR = 4
 BEFORE, AFTER = Path("static/samples/denoise.png"), Path("static/samples/denoise_restored.png")
 
@@ -163,9 +167,11 @@ def landing(request: HttpRequest) -> HttpResponse:
 @login_required
 @require_safe
 def new(request: HttpRequest) -> HttpResponse:
-    """Upload a picture, take a sample, or go on with an earlier picture."""
-    pictures = pictures_of(request.user).filter(kind=PictureKind.PICTURE)
-    recent = pictures.order_by("-created")[:RECENT_PICTURES]
+    """Upload a picture, take a sample, or go on with an earlier picture; ?page= has older ones."""
+    pictures = pictures_of(request.user).filter(kind=PictureKind.PICTURE).annotate(uses=Count("jobs"))
+    page = Paginator(pictures.order_by("-created", "-id"), PICTURES_PER_PAGE).get_page(
+        request.GET.get("page")
+    )
     samples = [
         SampleCard(
             name=kind.value,
@@ -179,7 +185,8 @@ def new(request: HttpRequest) -> HttpResponse:
         request,
         "pictures/new.html",
         {
-            "recent": recent,
+            "page": page,
+            "query": "",
             "samples": samples,
             "largest_upload": LIMIT_BYTES,
             "limits": LIMITS,
@@ -213,3 +220,24 @@ def compose(request: HttpRequest, picture_id: UUID) -> HttpResponse:
             "job_template": reverse("job", args=[PLACEHOLDER]),
         },
     )
+
+
+@login_required
+@require_http_methods(["GET", "HEAD", "POST"])
+def delete(request: HttpRequest, picture_id: UUID) -> HttpResponse:
+    """Ask (GET), then delete a picture that no restoration uses, with its files and what was drawn on it (POST)."""
+    picture = picture_for(request.user, picture_id)
+    if request.method != "POST":
+        text = "The picture and what was painted on it are deleted for good."
+        shown = {"name": picture.name, "text": text, "back": reverse("new")}
+        return render(request, "confirm_delete.html", shown)
+    try:
+        forget(picture)
+    except RestrictedError:
+        messages.error(
+            request,
+            f"A restoration uses {picture.name}: delete it in the history, and the picture goes with it.",
+        )
+    else:
+        messages.success(request, f"{picture.name} is deleted.")
+    return redirect("new")

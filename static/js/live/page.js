@@ -92,6 +92,7 @@ class LivePage {
       return;
     }
     const state = /** @type {LiveState} */ (this.state);
+    if (this.hasResult(state)) return;
     this.curves = new Curves(
       this.part("[data-chart]"),
       /** @type {HTMLTableSectionElement} */ (root.querySelector("[data-curve-rows]")),
@@ -99,7 +100,8 @@ class LivePage {
     );
     this.show();
     this.loadEarlier(state.last);
-    if (!ENDED.has(state.state)) this.follow(state.last);
+    if (ENDED.has(state.state)) this.showNoConnection();
+    else this.follow(state.last);
     window.setInterval(() => this.tick(), 1000);
   }
 
@@ -152,10 +154,16 @@ class LivePage {
     this.later();
     if (this.state.ended) {
       this.stream?.stop();
-      this.showConnection("live");
-      // The result has its own page at this address.
-      if (this.state.state === "done") window.location.reload();
+      this.showNoConnection();
+      this.hasResult(this.state);
     }
+  }
+
+  /** @param {LiveState} state */
+  hasResult(state) {
+    if (state.state !== "done") return false;
+    window.location.reload(); // the result has its own page at this address
+    return true;
   }
 
   /** What rows know and events don't carry: place in the queue, a missing worker, time left. */
@@ -337,6 +345,11 @@ class LivePage {
     place.dataset.connection = connection;
     place.textContent = word;
     place.title = title;
+  }
+
+  /** Nothing comes any more. */
+  showNoConnection() {
+    this.part("[data-connection]").hidden = true;
   }
 
   listenToActs() {

@@ -1,13 +1,22 @@
 // @ts-check
 /** Saves the strokes a moment after the last change, one request at a time, and says how that went. */
 
-import { request } from "../http.js";
+import { Problem, request } from "../http.js";
 
 /** @typedef {import("./raster.js").Stroke} Stroke */
-/** @typedef {"saved" | "saving" | "waiting" | "not saved"} Saving */
+/** @typedef {"saved" | "saving" | "waiting" | "not saved" | "refused"} Saving */
 
 const QUIET_FOR = 500;
 const AGAIN_AFTER = 4_000;
+/** Characters of a request that still goes on when its page has gone: browsers allow 64 kB to all of them together. */
+const OUTLIVES_ITS_PAGE = 60_000;
+/** Refusals that another try may overcome; every other one stays until the strokes change. */
+const PASSING = new Set([408, 429]);
+
+/** @param {unknown} error */
+function isFinal(error) {
+  return error instanceof Problem && error.status >= 400 && error.status < 500 && !PASSING.has(error.status);
+}
 
 export class Autosave extends EventTarget {
   /**
@@ -38,7 +47,10 @@ export class Autosave extends EventTarget {
   soon(wait = QUIET_FOR) {
     clearTimeout(this.timer);
     this.say(this.state === "not saved" ? "not saved" : "waiting");
-    this.timer = window.setTimeout(() => this.now().catch(() => this.soon(AGAIN_AFTER)), wait);
+    this.timer = window.setTimeout(
+      () => this.now().catch((error) => isFinal(error) || this.soon(AGAIN_AFTER)),
+      wait,
+    );
   }
 
   /**
@@ -65,22 +77,23 @@ export class Autosave extends EventTarget {
     const list = this.strokes();
     this.say("saving");
     try {
-      const told = await request(this.address, { method: "PUT", json: { strokes: list } });
+      const keepalive = JSON.stringify(list).length < OUTLIVES_ITS_PAGE;
+      const told = await request(this.address, { method: "PUT", json: { strokes: list }, keepalive });
       this.savedList = list;
       if (this.upToDate) this.say("saved");
       this.dispatchEvent(new CustomEvent("stored", { detail: told }));
     } catch (error) {
-      this.say("not saved");
+      this.say(isFinal(error) ? "refused" : "not saved");
       this.dispatchEvent(new CustomEvent("refused", { detail: error }));
       throw error;
     }
   }
 
-  /** The page is going away: send what is left without waiting (browsers allow 64 kB for this). */
+  /** The page is going away: send what is left without waiting, not even for a request that is under way. */
   leave() {
-    if (this.upToDate || this.running) return;
+    if (this.upToDate || this.state === "refused") return;
     clearTimeout(this.timer);
-    this.now().catch(() => undefined);
+    (this.running ? this.send() : this.now()).catch((error) => isFinal(error) || this.soon(AGAIN_AFTER));
   }
 
   /** @param {Saving} state */

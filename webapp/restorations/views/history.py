@@ -84,7 +84,9 @@ def delete(request: HttpRequest, job_id: UUID) -> HttpResponse:
     """Ask (GET), then delete the restoration with its files (POST)."""
     row = job_for(request.user, job_id)
     if request.method != "POST":
-        return render(request, "restorations/confirm_delete.html", {"job": row})
+        text = "The result and its files are deleted for good, and the upload too unless another restoration uses it."
+        shown = {"name": row.name, "text": text, "back": reverse("history")}
+        return render(request, "confirm_delete.html", shown)
     try:
         control.delete(row)
     except control.NotPossible as error:
