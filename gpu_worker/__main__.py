@@ -19,6 +19,7 @@ from django.conf import settings
 from gpu_worker.app import app  # first: sets Django up
 from gpu_worker.batch import Service, start_service
 from gpu_worker.heartbeat import start_threads
+from gpu_worker.shares import Shares
 from nasdip_engine.guard import Host, Limits
 from webapp.restorations import workers
 
@@ -39,7 +40,10 @@ def main() -> int:
     memory = environment.memory_bytes or int(0.8 * psutil.virtual_memory().total / environment.slots)
     limits = Limits(heartbeat=environment.heartbeat_seconds, memory_bytes=memory)
     host = Host("evaluator", limits=limits, device=environment.device)
-    service = Service(name, environment.slots, host, memory, environment.device)
+    # What is set by hand is meant for one evaluation, however large; of a GPU's memory the model says nothing.
+    several = not environment.memory_bytes and environment.device == "cpu"
+    shares = Shares(environment.slots, memory, several=several)
+    service = Service(name, environment.slots, host, shares, environment.device)
     start_service(service)
     logger.info("worker %s: %d slots, %s", name, service.slots, "Redis" if settings.REDIS_URL else "no Redis")
     threading.Thread(target=service.warm_up, name="warm-up", daemon=True).start()

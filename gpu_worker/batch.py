@@ -21,6 +21,7 @@ from django.db import connections
 
 from gpu_worker import finishing, opening
 from gpu_worker.preview import Reporter
+from gpu_worker.shares import Shares
 from gpu_worker.watch import Keeper, Watch
 from nasdip_engine.errors import InvalidInput
 from nasdip_engine.guard import Fault, FaultKind, Host, HostLostError
@@ -54,16 +55,14 @@ class _Trouble:
 class Service:
     """What this worker process does.  Thread-safe."""
 
-    def __init__(
-        self, name: str, slots: int, host: Host, memory_bytes: int, device_class: str = "cpu"
-    ) -> None:
+    def __init__(self, name: str, slots: int, host: Host, shares: Shares, device_class: str = "cpu") -> None:
         self.name = name
         self.slots = slots
         self.device_class = device_class
         self.stopping = threading.Event()
         self.out_of_service = ""
         self._host = host
-        self._memory = memory_bytes
+        self._shares = shares
         self._free = threading.BoundedSemaphore(slots)
         self._lock = threading.Lock()
         self._looks = threading.Condition()
@@ -198,13 +197,16 @@ class Service:
     def _compute(self, lease: Lease, keeper: Keeper) -> Fault | _Trouble | None:
         reporter = Reporter(lease)
         watch = Watch(lease, self.stopping, keeper)
-        answer = self._host.run(
-            finishing.evaluator_request(lease),
-            on_progress=reporter,
-            should_stop=watch,
-            heartbeat_limit=lease.heartbeat_limit,
-            memory_limit_bytes=self._memory,
-        )
+        with self._shares.taken(lease.memory_need, watch) as memory:
+            if memory is None:
+                return _Trouble(FaultKind.CANCELLED, "stopped while it waited for memory")
+            answer = self._host.run(
+                finishing.evaluator_request(lease),
+                on_progress=reporter,
+                should_stop=watch,
+                heartbeat_limit=lease.heartbeat_limit,
+                memory_limit_bytes=memory,
+            )
         if isinstance(answer, Fault):
             if self.stopping.is_set():  # our own doing, whatever it looks like
                 return _Trouble(FaultKind.CANCELLED, "the worker ends")

@@ -8,6 +8,7 @@ import pytest
 from django.contrib.auth.models import User
 
 from gpu_worker.batch import Service
+from gpu_worker.shares import Shares
 from nasdip_engine.guard import Host
 from tests.worker.cast import FINGERPRINT, SETTINGS, drive, queue
 from webapp.restorations import leases, workers
@@ -86,7 +87,7 @@ def test_a_worker_without_its_device_takes_itself_out_and_says_so(database: str)
     with Host("evaluator", device="cuda") as host:
         if "cuda" in host.hello["abilities"]["devices"]:
             pytest.skip("CUDA is there")
-        service = Service("worker", 1, host, 2**30, "cuda")
+        service = Service("worker", 1, host, Shares(1, 2**30), "cuda")
         assert not service.warm_up()
     assert service.stopping.is_set()
     assert "NASDIP_DEVICE is cuda, but no such device" in Worker.objects.get(name="worker").out_of_service

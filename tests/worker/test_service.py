@@ -17,6 +17,7 @@ from django.db import connections
 
 from gpu_worker import finishing, watch
 from gpu_worker.batch import Service
+from gpu_worker.shares import Shares
 from nasdip_engine.guard import Fault, FaultKind, Host
 from tests.waiting import wait_for
 from tests.worker.cast import drive, queue, take_one
@@ -34,7 +35,7 @@ LEASE_SECONDS = 0.6
 def service() -> Iterator[Service]:
     """A worker's service; its evaluator is never started."""
     with Host("evaluator") as host:
-        yield Service("worker", 2, host, 2**30)
+        yield Service("worker", 2, host, Shares(2, 2**30))
 
 
 @pytest.fixture

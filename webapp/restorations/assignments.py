@@ -11,6 +11,8 @@ from django.conf import settings as site
 from nasdip_engine.baseline_names import baseline_of_key
 from nasdip_engine.evolution.search import stop_at
 from nasdip_engine.finals import tile_of_key
+from nasdip_engine.genome.cost import cost
+from nasdip_engine.genome.genome import Genome
 from nasdip_engine.liveness import heartbeat_limit
 from webapp.pictures import storage
 from webapp.restorations.models import Job, WorkItem
@@ -26,6 +28,7 @@ class Lease:
 
     request: what the guard's evaluator takes (OPEN: what `gpu_worker.opening` takes).
     heartbeat_limit: seconds without an iteration after which the evaluation counts as hanging.
+    memory_need: bytes that an EVALUATE or FINISH takes by the model; else 0, and a slot's share does.
     tile, tiles: which of how many parts of the picture a FINISH fits, from 0.
     rung: the one at which an EVALUATE is stopped, from 0.
     """
@@ -38,6 +41,7 @@ class Lease:
     generation: int | None
     request: dict[str, Any]
     heartbeat_limit: float
+    memory_need: int = 0
     tile: int = 0
     tiles: int = 1
     rung: int = 0
@@ -56,6 +60,7 @@ def assignment(job: Job, item: WorkItem, token: str) -> Lease:
         generation=item.generation,
         request=_request(job, plan, item, kind, token),
         heartbeat_limit=_heartbeat_limit(job, plan, item, kind),
+        memory_need=_memory_need(job, plan, item, kind),
         tile=tile_of_key(item.key) if kind is ItemKind.FINISH else 0,
         tiles=len(frames_of_final(job)) if kind is ItemKind.FINISH else 1,
         rung=item.rung,
@@ -157,8 +162,20 @@ def _heartbeat_limit(job: Job, plan: Plan, item: WorkItem, kind: ItemKind) -> fl
     least = float(site.ENVIRONMENT.heartbeat_seconds)
     if kind not in (ItemKind.EVALUATE, ItemKind.FINISH):
         return heartbeat_limit(None, 0, 0, plan.settings.input_channels, least)
-    height, width = largest_of_final(job)
-    if kind is ItemKind.EVALUATE:
-        search = (job.frames or {})["search"]
-        height, width = search["height"] * job.factor, search["width"] * job.factor
+    height, width = _fitted_size(job, kind)
     return heartbeat_limit(item.genome, height, width, plan.settings.input_channels, least)
+
+
+def _memory_need(job: Job, plan: Plan, item: WorkItem, kind: ItemKind) -> int:
+    if kind not in (ItemKind.EVALUATE, ItemKind.FINISH):
+        return 0
+    phenotype = Genome.parse(item.genome).phenotype()  # one that describes no network is never leased
+    return cost(phenotype, *_fitted_size(job, kind), plan.settings.input_channels).peak_bytes
+
+
+def _fitted_size(job: Job, kind: ItemKind) -> tuple[int, int]:
+    """(height, width) in output pixels of what an EVALUATE fits, or of the largest that a FINISH does."""
+    if kind is not ItemKind.EVALUATE:
+        return largest_of_final(job)
+    search = (job.frames or {})["search"]
+    return search["height"] * job.factor, search["width"] * job.factor
