@@ -13,10 +13,9 @@ from django.db import InterfaceError, OperationalError
 
 from gpu_worker.opening import read_known, read_pixels
 from gpu_worker.stills import keep_stills
+from nasdip_engine import outcome_files
 from nasdip_engine.bit_depth import Samples, at_depth, quantised
 from nasdip_engine.framing import Frame, paste, paste_whole
-from nasdip_engine.outcome_files import form_of_previews
-from nasdip_engine.outcome_files import preview_of as reduced_to_preview
 from nasdip_engine.picture import Form, pixel_digest, read_png
 from nasdip_engine.task import Task
 from webapp.architectures import discovery
@@ -57,7 +56,9 @@ def preview_of(lease: Lease, outcome: dict[str, Any]) -> str:
     if lease.request["mask"] and Task.from_json(lease.request["task"]).keeps_known:
         known = read_known(lease.request["mask"])
         pixels[known] = at_depth(read_pixels(lease.request["picture"]), 8)[known]
-    return files.keep(lease.job_id, reduced_to_preview(pixels, form_of_previews(lease.request)))
+    return files.keep(
+        lease.job_id, outcome_files.preview_of(pixels, outcome_files.form_of_previews(lease.request))
+    )
 
 
 def keep_files(lease: Lease, outcome: dict[str, Any]) -> dict[str, Any]:

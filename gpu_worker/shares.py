@@ -8,11 +8,11 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from nasdip_engine.genome.memory import MODEL_MARGIN
+
 __all__ = ["Shares"]
 
 LOOK_SECONDS = 0.5
-MODEL_MARGIN = 1.3
-"""A network may need so much more than its model says (benchmarks/memory_model.py)."""
 
 
 class Shares:

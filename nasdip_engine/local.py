@@ -33,6 +33,7 @@ from nasdip_engine.finals import final_key, final_record
 from nasdip_engine.framing import paste, paste_whole
 from nasdip_engine.genome.cost import cost
 from nasdip_engine.genome.genome import Genome
+from nasdip_engine.genome.memory import MODEL_MARGIN
 from nasdip_engine.local_evaluations import CannotGoOn, LocalEvaluations
 from nasdip_engine.picture import encode_mask, pixel_digest, read_png
 from nasdip_engine.request import Kind, Part
@@ -41,7 +42,6 @@ from nasdip_engine.stills import still_file
 __all__ = ["CannotGoOn", "LocalSearch"]
 
 _SAY_EVERY = 10.0  # seconds between two progress lines
-_MODEL_MARGIN = 1.3  # a network may need so much more memory than its model says (benchmarks/memory_model.py)
 
 
 def _about(seconds: float) -> str:
@@ -226,7 +226,7 @@ class LocalSearch(LocalEvaluations):
         channels = self.asked.settings.input_channels
         phenotypes = [Genome.parse(genome).phenotype() for genome in networks]
         largest = max(cost(one, height, width, channels).peak_bytes for one in phenotypes)
-        return max(1, min(self._workers, fits, int(self._memory / (_MODEL_MARGIN * largest))))
+        return max(1, min(self._workers, fits, int(self._memory / (MODEL_MARGIN * largest))))
 
     def _finish_one(
         self, tile: int, genome: str, array: str, stills: str | None, memory: int

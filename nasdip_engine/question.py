@@ -214,6 +214,8 @@ def _check_holdable(frame: Frame, task: Task, settings: SearchSettings) -> None:
     if frame.mask is None:
         return
     side = settings.hold_out_block if task.noise == CORRELATED else 1
+    if np.count_nonzero(frame.mask) > side**2:
+        return  # more than one block has
     if len(np.unique(np.argwhere(frame.mask) // side, axis=0)) < 2:
         what = "pixels" if side == 1 else f"blocks of {side} x {side} pixels"
         least = f"at least 2 {what} are needed, one to learn from and one to judge by"
