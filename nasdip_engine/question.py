@@ -211,11 +211,9 @@ def _check_observed(final: Sequence[Frame], task: Task, settings: SearchSettings
 
 def _check_holdable(frame: Frame, task: Task, settings: SearchSettings) -> None:
     """Refuse masks that leave too little known to hold a part of it out and learn from the rest."""
-    if frame.mask is None:
-        return
     side = settings.hold_out_block if task.noise == CORRELATED else 1
-    if np.count_nonzero(frame.mask) > side**2:
-        return  # more than one block has
+    if frame.mask is None or np.count_nonzero(frame.mask) > side**2:  # more than one block has
+        return
     if len(np.unique(np.argwhere(frame.mask) // side, axis=0)) < 2:
         what = "pixels" if side == 1 else f"blocks of {side} x {side} pixels"
         least = f"at least 2 {what} are needed, one to learn from and one to judge by"
