@@ -46,20 +46,21 @@ class Shares:
         me = object()
         with self._changed:
             self._waiting.append(me)
-        while True:
-            with self._changed:
-                if self._changed.wait_for(
-                    lambda: self._waiting[0] is me and self._free >= wanted, LOOK_SECONDS
-                ):
-                    self._waiting.popleft()
-                    self._free -= wanted
-                    self._changed.notify_all()
-                    return True
-            if gives_up():
+        try:
+            while True:
                 with self._changed:
-                    self._waiting.remove(me)
-                    self._changed.notify_all()
-                return False
+                    my_turn = self._changed.wait_for(
+                        lambda: self._waiting[0] is me and self._free >= wanted, LOOK_SECONDS
+                    )
+                    if my_turn:
+                        self._free -= wanted
+                        return True
+                if gives_up():
+                    return False
+        finally:
+            with self._changed:
+                self._waiting.remove(me)
+                self._changed.notify_all()
 
     def _give_back(self, wanted: int) -> None:
         with self._changed:

@@ -13,7 +13,6 @@ import json
 import os
 import signal
 import sys
-import tempfile
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -377,9 +376,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     except NasDipError as problem:
         _say(f"nasdip: {problem}")
         return 1
+    except BrokenPipeError:  # whoever read the output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + signal.SIGPIPE
     except OSError as problem:
-        where = problem.filename or tempfile.gettempdir()
-        _say(f"nasdip: {where}: {problem.strerror or problem}; nothing was kept")
+        where = f"{problem.filename}: " if problem.filename else ""
+        _say(f"nasdip: {where}{problem.strerror or problem}")
         return 1
     except KeyboardInterrupt as interrupt:
         _say("nasdip: interrupted; nothing was kept")

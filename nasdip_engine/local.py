@@ -221,12 +221,18 @@ class LocalSearch(LocalEvaluations):
         return final_record(fits, boxes, combined, pixel_digest(picture)), picture
 
     def _finals_at_once(self, networks: Sequence[str], fits: int) -> int:
-        """How many final fits this machine's memory carries at once, by the modelled need of the largest."""
+        """How many final fits this machine's memory carries at once, by the modelled need of the largest.
+
+        Of a GPU's memory the model says nothing.
+        """
+        at_once = max(1, min(self._workers, fits))
+        if self.asked.settings.device_class != "cpu":
+            return at_once
         height, width = self.asked.largest_final
         channels = self.asked.settings.input_channels
         phenotypes = [Genome.parse(genome).phenotype() for genome in networks]
         largest = max(cost(one, height, width, channels).peak_bytes for one in phenotypes)
-        return max(1, min(self._workers, fits, int(self._memory / (MODEL_MARGIN * largest))))
+        return max(1, min(at_once, int(self._memory / (MODEL_MARGIN * largest))))
 
     def _finish_one(
         self, tile: int, genome: str, array: str, stills: str | None, memory: int

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +21,12 @@ _PREVIEW_SIDE = 256
 
 
 def form_of_previews(request: Mapping[str, Any]) -> Form:
-    """What previews and stills have of the upload, by a request's `grey` and `profile`: as the result, but never transparent.
-
-    Raises OSError.
-    """
-    profile = request.get("profile")
-    return Form(grey=request.get("grey", False), icc=Path(profile).read_bytes() if profile else None)
+    """What previews and stills have of the upload, by a request's `grey` and `profile`: as the result, but never transparent."""
+    icc, profile = None, request.get("profile")
+    if profile:
+        with suppress(OSError):  # no fit is worth less for a preview's colours
+            icc = Path(profile).read_bytes()
+    return Form(grey=request.get("grey", False), icc=icc)
 
 
 def preview_of(pixels: Samples, form: Form) -> bytes:

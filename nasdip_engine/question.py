@@ -127,16 +127,19 @@ class Question:
 
 
 def _read(path: Path, most: int = LIMIT_BYTES) -> bytes:
-    """most: bytes; of a larger file one more is read, so that whoever decodes it refuses it by its size."""
+    """most: bytes; a larger file is not read.  Raises PictureError."""
     try:
         with path.open("rb") as file:
-            return file.read(most + 1)
+            data = file.read(most + 1)
     except FileNotFoundError:
         raise PictureError(f"{path}: there is no such file") from None
     except IsADirectoryError:
         raise PictureError(f"{path}: this is a folder; name a picture file") from None
     except OSError as problem:
         raise PictureError(f"{path}: cannot be read: {problem.strerror}") from None
+    if len(data) > most:
+        raise PictureError(f"{path} has more than the {most // 10**6} MB that are taken: make it smaller")
+    return data
 
 
 def _task(arguments: argparse.Namespace) -> Task:
@@ -216,8 +219,7 @@ def _check_holdable(frame: Frame, task: Task, settings: SearchSettings) -> None:
         return
     if len(np.unique(np.argwhere(frame.mask) // side, axis=0)) < 2:
         what = "pixels" if side == 1 else f"blocks of {side} x {side} pixels"
-        least = f"at least 2 {what} are needed, one to learn from and one to judge by"
-        raise MaskError(f"the mask leaves too little known: {least}; fill less", field="mask")
+        raise MaskError(f"too little is known: at least 2 {what} are needed; fill less", field="mask")
 
 
 def _overrides(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -343,14 +345,11 @@ def from_run(folder: Path) -> Question:
     form = picture.form(_result_depth(run["picture"], folder))
     asked = _framed(picture.pixels, form, mask, task, settings, seeds, ())
     _same_picture(asked.picture_record(), run["picture"], folder)
-    if _digest_of(run["picture"].get("search_frame")) not in (None, asked.search.digest):
+    frame = run["picture"].get("search_frame")
+    if isinstance(frame, dict) and frame.get("digest") not in (None, asked.search.digest):
         other = "the version that made this run compared networks on another part of the picture: fitness may differ"
         asked = replace(asked, notes=(*asked.notes, other))
     return replace(asked, excluded=excluded)
-
-
-def _digest_of(frame: Any) -> str | None:
-    return frame.get("digest") if isinstance(frame, dict) else None
 
 
 def _result_depth(recorded: Mapping[str, Any], folder: Path) -> int | None:

@@ -81,6 +81,9 @@ def write_run(
         raise CannotGoOn(
             f"{folder} cannot be written: {problem.strerror}; the whole run lies in {made}"
         ) from problem
+    except BaseException:
+        shutil.rmtree(scratch, ignore_errors=True)
+        raise
     shutil.rmtree(scratch, ignore_errors=True)
 
 
@@ -91,8 +94,15 @@ def _move(made: Path, folder: Path, scratch: Path) -> None:
         return
     if any(entry.name != scratch.name for entry in folder.iterdir()):
         raise OSError(errno.ENOTEMPTY, "something else was put into it meanwhile")
-    for entry in sorted(made.iterdir(), key=lambda entry: entry.name == "run.json"):
-        entry.replace(folder / entry.name)
+    moved: list[str] = []
+    try:
+        for entry in sorted(made.iterdir(), key=lambda entry: entry.name == "run.json"):
+            entry.replace(folder / entry.name)
+            moved.append(entry.name)
+    except BaseException:
+        for name in moved:
+            (folder / name).replace(made / name)
+        raise
 
 
 def _fill(

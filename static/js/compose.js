@@ -204,7 +204,7 @@ class ComposePage {
     query.set("noise", /** @type {HTMLSelectElement} */ (one(`[name=noise-${this.task}]`)).value);
     for (const name of SET_BY_HAND) {
       const field = /** @type {HTMLInputElement} */ (one(`[name=${name}]`));
-      if (field.value && field.validity.valid) query.set(name, field.value);
+      if (field.value && field.validity.valid) query.set(name, String(field.valueAsNumber));
     }
     try {
       const told = await request(`${apiRoot()}presets?${query}`);

@@ -39,6 +39,9 @@ def test_every_address_of_the_machine_is_a_name_when_it_listens_on_all() -> None
     address = Address("0.0.0.0", 8000)
     assert {*HERE, socket.gethostname()} <= set(address.names())
     assert address.origin == "http://127.0.0.1:8000"
+    assert Address("::", 8000).origin == "http://[::1]:8000", (
+        "a socket of IPv6 alone does not answer for IPv4"
+    )
     assert not address.is_loopback
 
 

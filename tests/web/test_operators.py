@@ -54,6 +54,11 @@ def test_the_admin_has_no_door_of_its_own(operator: User, alice: User) -> None:
     assert client.get("/admin/").status_code == 200
     client.force_login(alice)
     assert client.get("/admin/", follow=True).status_code == 403
+    alice.is_staff = True
+    alice.save()
+    client.force_login(alice)
+    assert client.post("/admin/login/", form)["Location"] == "/admin/"
+    assert client.session["_auth_user_id"] == str(alice.pk), "whoever is in can't try passwords either"
 
 
 def test_guesses_are_counted_by_the_visitors_address(operator: User, settings: Any) -> None:

@@ -81,6 +81,12 @@ def test_a_wrong_database_is_refused_without_its_password(url: str) -> None:
     assert "secret" not in str(refusal.value)
 
 
+@pytest.mark.parametrize("folder", ["/data/C# work/one", "/data/what?/one", "/data/100%25", "/data/20%20off"])
+def test_the_database_lies_in_the_data_folder_whatever_its_name(folder: str) -> None:
+    environment = Environment.read({"NASDIP_DATA": folder})
+    assert database_settings(environment.database_url)["NAME"] == f"{folder}/nasdip.sqlite3"
+
+
 def test_databases_wait_for_their_turn() -> None:
     sqlite = database_settings("sqlite:////data/nasdip.sqlite3")
     assert sqlite["NAME"] == "/data/nasdip.sqlite3"

@@ -30,7 +30,6 @@ def test_a_run_takes_the_shares_that_its_network_needs() -> None:
 
 def test_who_asks_first_is_served_first() -> None:
     shares, served = Shares(2, 100 * MB), []
-    let_go = threading.Event()
 
     def run(name: str, need: int) -> None:
         with shares.taken(need * MB, never) as limit:
@@ -44,7 +43,6 @@ def test_who_asks_first_is_served_first() -> None:
         small.start()
         wait_for(lambda: len(shares._waiting) == 2, 10, "the small one to wait behind it")
         assert served == [], "there is a share for the small one, but it is not its turn"
-        let_go.set()
     for thread in (large, small):
         thread.join(10)
     assert served == [("large", 200 * MB), ("small", 100 * MB)]

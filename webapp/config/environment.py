@@ -15,7 +15,7 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 
@@ -64,7 +64,7 @@ class Environment:
         """Read `environ` (the process environment by default); raises ImproperlyConfigured."""
         env = os.environ if environ is None else environ
         data = Path(env.get("NASDIP_DATA") or _default_data(env)).expanduser().absolute()
-        database = env.get("NASDIP_DATABASE_URL") or f"sqlite:///{data / 'nasdip.sqlite3'}"
+        database = env.get("NASDIP_DATABASE_URL") or f"sqlite:///{quote(str(data / 'nasdip.sqlite3'))}"
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         return cls(
             data=data,

@@ -53,7 +53,8 @@ class Address:
     @property
     def origin(self) -> str:
         """`http://host:port` as this machine itself can reach it."""
-        return f"http://{bracketed('127.0.0.1' if self.is_wildcard else self.host)}:{self.port}"
+        own = {"::": "::1", "0.0.0.0": "127.0.0.1", "": "127.0.0.1"}  # noqa: S104 - compared with, not bound to
+        return f"http://{bracketed(own.get(self.host, self.host))}:{self.port}"
 
     def names(self) -> list[str]:
         """The names under which a browser may ask for the site: the values of Django's ALLOWED_HOSTS."""
@@ -76,7 +77,10 @@ def bracketed(host: str) -> str:
 
 def data_folder(folder: Path) -> Path:
     """Make the data folder, private to its owner, and return its absolute path."""
-    folder = folder.expanduser().absolute()
+    try:
+        folder = folder.expanduser().absolute()
+    except RuntimeError as error:  # ~nobody
+        raise CannotStart(f"The data folder {folder} can't be used: there is no such home folder.") from error
     try:
         folder.mkdir(parents=True, mode=0o700, exist_ok=True)
         (folder / "logs").mkdir(mode=0o700, exist_ok=True)

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from webapp.operations.access import Access
+from webapp.operations.here import open_here
 
 __all__ = ["start"]
 
@@ -41,7 +42,7 @@ class _Site:
             method=method,
             headers={"Authorization": f"Bearer {self._token}", "Content-Type": "application/json", **headers},
         )
-        with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310
+        with open_here(request, timeout=60) as answer:
             data: dict[str, Any] = json.load(answer)
             return data
 

@@ -119,6 +119,13 @@ class _Child:
             self._mourner.start()
         return message
 
+    def put_off(self, error: OSError) -> str:
+        """It could not be started: plan the next try, and say so."""
+        self.process = None
+        self._pause = pause_after(self._pause, 0.0)
+        self._due = time.monotonic() + self._pause
+        return f"{self.plan.name} can't be started ({error}); trying again in {self._pause:g} s."
+
     def is_due(self) -> bool:
         if self.process is not None or time.monotonic() < self._due:
             return False
@@ -182,7 +189,10 @@ class Supervisor:
             if ended is not None:
                 self._say(ended)
             if child.is_due() and not self.stopping:
-                child.start(self._tether)
+                try:
+                    child.start(self._tether)
+                except OSError as error:  # no log, no process to be had: the others go on
+                    self._say(child.put_off(error))
         time.sleep(0.2)
 
     def run(self) -> None:

@@ -26,6 +26,7 @@ from pathlib import Path
 from webapp.operations import sample
 from webapp.operations.access import Access, database_released, settle
 from webapp.operations.broker import Broker, find_broker
+from webapp.operations.here import open_here
 from webapp.operations.preflight import Address, CannotStart, check_disk, check_port, data_folder, hold
 from webapp.operations.supervisor import ChildPlan, Supervisor
 
@@ -172,7 +173,7 @@ def wait_until_it_answers(supervisor: Supervisor, url: str) -> None:
     while not supervisor.stopping:
         supervisor.tick()
         try:
-            with urllib.request.urlopen(f"{url}healthz", timeout=5):  # noqa: S310 - our own address
+            with open_here(f"{url}healthz", timeout=5):
                 return
         except urllib.error.HTTPError as answer:
             if answer.code < 500:

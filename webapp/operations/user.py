@@ -32,6 +32,8 @@ def main(arguments: Sequence[str]) -> int:
     from webapp.operations.access import database_released, reset_password
 
     try:
+        if options.data is not None and not options.data.is_dir():  # the settings would make one
+            raise Error
         django.setup()
         from django.conf import settings
 

@@ -247,9 +247,9 @@ def after(job_id: UUID, number: int, limit: int = PAGE) -> list[dict[str, Any]]:
 
 
 def recently(job_id: UUID, kind: EventKind, seconds: float) -> bool:
-    """Whether the job has an event of that kind younger than `seconds`."""
+    """Whether the job has an event of that kind younger than `seconds`; one from before the clock was set back is not."""
     since = Now() - timedelta(seconds=seconds)
-    return Event.objects.filter(job_id=job_id, kind=kind, at__gt=since).exists()
+    return Event.objects.filter(job_id=job_id, kind=kind, at__gt=since, at__lte=Now()).exists()
 
 
 def _shown(event: Event) -> dict[str, Any]:

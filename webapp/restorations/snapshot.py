@@ -6,6 +6,7 @@ from typing import Any
 
 from django.db import transaction
 from django.urls import reverse
+from django.utils import timezone
 
 from nasdip_engine.evolution.settings import SearchSettings
 from webapp.restorations.estimates import seconds_left
@@ -88,18 +89,17 @@ def _shown(job: Job) -> dict[str, Any]:
         "best_of_whole": bool(whole_preview),
         "finals": _finals(job),
         "learning": learning_of(job.pk),
-        "times": {
-            name: None if value is None else value.isoformat()
-            for name, value in (
-                ("queued_at", job.queued_at),
-                ("started_at", job.started_at),
-                ("finished_at", job.finished_at),
-                ("paused_at", job.paused_at),
-            )
-        },
+        "times": _times(job),
         "seconds_paused": job.seconds_paused,
         "last_event": job.event_number,
     }
+
+
+def _times(job: Job) -> dict[str, str | None]:
+    """When what happened, and by which clock: a visitor's may show another time."""
+    told = {name: getattr(job, name) for name in ("queued_at", "started_at", "finished_at", "paused_at")}
+    told["now"] = timezone.now()
+    return {name: None if value is None else value.isoformat() for name, value in told.items()}
 
 
 def _counted(job: Job, current: Generation | None) -> tuple[int, int]:

@@ -46,6 +46,11 @@ function swap(image, address) {
   next.src = address;
 }
 
+/** The same words again would be read out again. @param {HTMLElement} place @param {string} text */
+function write(place, text) {
+  if (place.textContent !== text) place.textContent = text;
+}
+
 class LivePage {
   /** @param {HTMLElement} root */
   constructor(root) {
@@ -56,6 +61,9 @@ class LivePage {
     this.snapshot = {};
     this.frame = 0;
     this.shownAt = 0;
+    /** By how much (ms) the site's clock is ahead of this one. */
+    this.ahead = 0;
+    this.lookAgain = false;
     this.lookedAt = performance.now();
     /** @type {Curves | null} */
     this.curves = null;
@@ -113,6 +121,7 @@ class LivePage {
     // The same estimate again is no news: the time since it was first shown still counts.
     if (snapshot.seconds_left !== this.snapshot.seconds_left) this.shownAt = performance.now();
     this.snapshot = snapshot;
+    this.ahead = Date.parse(snapshot.times.now) - Date.now();
     this.state = first || !this.state ? fromSnapshot(snapshot) : withSnapshot(this.state, snapshot);
     this.later();
   }
@@ -168,13 +177,18 @@ class LivePage {
 
   /** What rows know and events don't carry: place in the queue, a missing worker, time left. */
   look() {
-    if (this.looking) return;
+    if (this.looking) {
+      this.lookAgain = true; // what is under way may have been read before what asks for this look
+      return;
+    }
+    this.lookAgain = false;
     this.lookedAt = performance.now();
     this.looking = request(this.root.dataset.snapshot ?? "")
       .then((snapshot) => this.takeSnapshot(snapshot, false))
       .catch(() => undefined) // the stream already says when the site is away
       .finally(() => {
         this.looking = undefined;
+        if (this.lookAgain) this.look();
       });
   }
 
@@ -193,7 +207,7 @@ class LivePage {
     const moving = ["running", "finishing"].includes(state.state);
     const { started_at: started, paused_at: paused } = this.snapshot.times ?? {};
     if (started) {
-      const until = paused && !moving ? Date.parse(paused) : Date.now();
+      const until = paused && !moving ? Date.parse(paused) : Date.now() + this.ahead;
       const ran = (until - Date.parse(started)) / 1000 - (this.snapshot.seconds_paused ?? 0);
       this.part("[data-clock]").textContent = clock(ran);
     }
@@ -218,7 +232,7 @@ class LivePage {
     root.dataset.state = state.state;
     root.dataset.last = String(state.last);
     this.part("[data-now]").toggleAttribute("data-waits", state.waitsFor !== "");
-    this.part("[data-now]").textContent = nowSentence(state);
+    write(this.part("[data-now]"), nowSentence(state));
     const bar = /** @type {HTMLProgressElement} */ (this.part("[data-whole-progress]"));
     // Each round of a race costs about as much as the next, with fewer networks trained longer.
     const rounds = (state.generation ?? 0) * state.rungs + state.rung;
@@ -300,6 +314,11 @@ class LivePage {
     const allowed = allowedActs(state.state, state.faultClass, state.mayGoOnHere);
     for (const [act, on] of Object.entries(allowed)) this.part(`button[data-act="${act}"]`).hidden = !on;
     this.part("[data-again]").hidden = !state.ended;
+    if (!this.acted?.hidden) return;
+    // The keyboard's place was on what is hidden now: it goes on beside it.
+    this.acted = undefined;
+    const next = this.part(".acts").querySelector("button:not([hidden]), [data-again]:not([hidden]) a");
+    if (document.activeElement === document.body && next instanceof HTMLElement) next.focus();
   }
 
   /** @param {LiveState} state */
@@ -371,6 +390,8 @@ class LivePage {
       this.stream?.catchUp();
     } finally {
       button.disabled = false;
+      this.acted = button;
+      this.later();
     }
   }
 }

@@ -1,5 +1,5 @@
 // @ts-check
-/** Saves the strokes a moment after the last change, one request at a time, and says how that went. */
+/** Saves the strokes a moment after the last change, one request at a time, and says how that went; a page that goes away waits for none. */
 
 import { Problem, request } from "../http.js";
 
@@ -31,6 +31,8 @@ export class Autosave extends EventTarget {
     this.state = "saved";
     /** @type {readonly Stroke[] | null} */
     this.savedList = strokes();
+    /** @type {readonly Stroke[] | null} */
+    this.sentList = this.savedList;
     this.timer = 0;
     /** @type {Promise<void> | null} */
     this.running = null;
@@ -75,6 +77,7 @@ export class Autosave extends EventTarget {
 
   async send() {
     const list = this.strokes();
+    this.sentList = list;
     this.say("saving");
     try {
       const keepalive = JSON.stringify(list).length < OUTLIVES_ITS_PAGE;
@@ -91,7 +94,8 @@ export class Autosave extends EventTarget {
 
   /** The page is going away: send what is left without waiting, not even for a request that is under way. */
   leave() {
-    if (this.upToDate || this.state === "refused") return;
+    const onItsWay = this.state === "saving" && this.sentList === this.strokes();
+    if (this.upToDate || onItsWay || this.state === "refused") return;
     clearTimeout(this.timer);
     (this.running ? this.send() : this.now()).catch((error) => isFinal(error) || this.soon(AGAIN_AFTER));
   }

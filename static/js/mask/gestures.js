@@ -1,5 +1,8 @@
 // @ts-check
-/** Pointers on the stage, told as intents: draw, pan, pinch, hover. One finger paints, two move the picture. */
+/**
+ * Pointers on the stage, told as intents: draw, pan, pinch, hover. One finger paints, two move the picture. Where a pen
+ * paints, touches are the hand that holds it and count for nothing.
+ */
 
 /** @typedef {import("./viewport.js").Point} Point */
 
@@ -16,6 +19,10 @@
  * }} Intents
  */
 
+/** A stroke of so many ms or px is meant; one that a second finger ends sooner was the first finger of a pinch. */
+const MEANT_AFTER = 200;
+const MEANT_FROM = 20;
+
 export class Gestures {
   /**
    * @param {HTMLElement} stage
@@ -28,6 +35,9 @@ export class Gestures {
     this.pointers = new Map();
     /** @type {"draw" | "pan" | "pinch" | "none"} */
     this.doing = "none";
+    /** @type {number | null} */
+    this.pen = null;
+    this.began = { time: 0, at: /** @type {Point} */ ([0, 0]), far: false };
     stage.addEventListener("pointerdown", (event) => this.down(event));
     stage.addEventListener("pointermove", (event) => this.move(event));
     stage.addEventListener("pointerup", (event) => this.up(event, false));
@@ -47,6 +57,12 @@ export class Gestures {
   /** @param {PointerEvent} event */
   down(event) {
     const at = this.at(event);
+    if (this.pen !== null && event.pointerType === "touch") return;
+    if (event.pointerType === "pen") {
+      if (this.doing === "draw") this.intents.drawCancel(); // the hand came down before the pen
+      this.pointers.clear();
+      this.pen = event.pointerId;
+    }
     this.pointers.set(event.pointerId, at);
     try {
       this.stage.setPointerCapture(event.pointerId);
@@ -54,11 +70,12 @@ export class Gestures {
       // The pointer is already up: its pointerup follows, nothing to hold.
     }
     if (this.pointers.size === 2) {
-      if (this.doing === "draw") this.intents.drawCancel();
+      if (this.doing === "draw") this.endByPinch(event);
       this.doing = "pinch";
       this.intents.hover(null);
     } else if (this.pointers.size === 1) {
       this.doing = this.intents.mode(event);
+      this.began = { time: event.timeStamp, at, far: false };
       if (this.doing === "draw") this.intents.drawStart(at, event);
       if (this.doing !== "none") event.preventDefault();
       this.stage.focus({ preventScroll: true });
@@ -73,6 +90,7 @@ export class Gestures {
     const before = this.pointers.get(event.pointerId);
     if (!before) return;
     if (this.doing === "draw") {
+      this.began.far ||= Math.hypot(at[0] - this.began.at[0], at[1] - this.began.at[1]) > MEANT_FROM;
       const steps = event.getCoalescedEvents?.() ?? [];
       this.intents.drawMove(steps.length > 0 ? steps.map((step) => this.at(step)) : [at]);
     } else if (this.doing === "pan") {
@@ -92,6 +110,7 @@ export class Gestures {
    * @param {boolean} cancelled
    */
   up(event, cancelled) {
+    if (event.pointerId === this.pen) this.pen = null;
     if (!this.pointers.delete(event.pointerId)) return;
     if (this.doing === "draw") {
       if (cancelled) this.intents.drawCancel();
@@ -101,5 +120,12 @@ export class Gestures {
     this.doing = "none";
     this.stage.dataset.doing = this.doing;
     if (event.pointerType === "touch") this.intents.hover(null);
+  }
+
+  /** @param {PointerEvent} event  of the second finger */
+  endByPinch(event) {
+    const meant = this.began.far || event.timeStamp - this.began.time > MEANT_AFTER;
+    if (meant) this.intents.drawEnd();
+    else this.intents.drawCancel();
   }
 }

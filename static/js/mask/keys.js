@@ -33,6 +33,7 @@ function isTyping(target) {
  */
 export function listenToKeys(editor, page) {
   document.addEventListener("keydown", (event) => {
+    if (document.querySelector("dialog[open]")) return; // the page behind it rests
     if (isTyping(event.target) && !(event.key === "Enter" && (event.ctrlKey || event.metaKey))) return;
     const handled = event.ctrlKey || event.metaKey ? withControl(event, editor, page) : plain(event, editor, page);
     if (handled) event.preventDefault();

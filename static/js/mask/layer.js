@@ -1,7 +1,7 @@
 // @ts-check
 /** The mask as a canvas: at the picture's size up to four megapixels, smaller above (phones refuse large canvases). */
 
-import { copyMask, drawStroke, emptyMask, paintSegment, scaled } from "./raster.js";
+import { copyMask, drawStroke, emptyMask, paintSegment, radiusOf, scaled } from "./raster.js";
 
 /** @typedef {import("./raster.js").Stroke} Stroke */
 /** @typedef {import("./raster.js").Line} Line */
@@ -45,7 +45,11 @@ export class MaskLayer {
     this.checkpoints = this.checkpoints.filter((checkpoint) => checkpoint.count <= strokes.length);
     const last = this.checkpoints[this.checkpoints.length - 1];
     this.mask = last ? copyMask(last.mask) : emptyMask(this.mask.width, this.mask.height);
-    strokes.slice(last ? last.count : 0).forEach((stroke) => drawStroke(this.mask, stroke, this.scale));
+    for (let count = last ? last.count : 0; count < strokes.length; count += 1) {
+      drawStroke(this.mask, strokes[count], this.scale);
+      // Of a long list only the copies near its end would stay.
+      if (strokes.length - count <= CHECKPOINT_EVERY * CHECKPOINTS_KEPT) this.settled(count + 1);
+    }
     this.refresh({ left: 0, top: 0, right: this.mask.width, bottom: this.mask.height });
   }
 
@@ -71,7 +75,7 @@ export class MaskLayer {
    * @param {Point} to
    */
   extend(stroke, from, to) {
-    const radius = (stroke.size / 2) * this.scale;
+    const radius = radiusOf(stroke, this.scale);
     const value = stroke.tool === "brush" ? 1 : 0;
     const dirty = paintSegment(this.mask, scaled(from, this.scale), scaled(to, this.scale), radius, value);
     if (dirty) this.refresh(dirty);

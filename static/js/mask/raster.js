@@ -93,6 +93,17 @@ export function union(a, b) {
 }
 
 /**
+ * In mask pixels. On a mask that is smaller than its picture a thin line still covers a pixel wherever it goes: it would
+ * be seen as dashes, or not at all, and the picture taken for one without a hole.
+ * @param {Line} stroke
+ * @param {number} scale
+ */
+export function radiusOf(stroke, scale) {
+  const radius = (stroke.size / 2) * scale;
+  return scale < 1 ? Math.max(radius, Math.SQRT1_2) : radius;
+}
+
+/**
  * Draw one stroke on the mask. `scale` is mask pixels per picture pixel (1 when the mask has the picture's size).
  * @param {Mask} mask
  * @param {Stroke} stroke
@@ -112,7 +123,7 @@ export function drawStroke(mask, stroke, scale = 1) {
     return whole;
   }
   const value = stroke.tool === "brush" ? 1 : 0;
-  const radius = (stroke.size / 2) * scale;
+  const radius = radiusOf(stroke, scale);
   /** @type {Rect | null} */
   let dirty = null;
   stroke.points.forEach((point, index) => {
