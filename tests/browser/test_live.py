@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+import time
+from collections.abc import Callable, Iterator
 
 import pytest
 from playwright.sync_api import Page, Route, expect
@@ -143,3 +145,44 @@ def worker_beats(site: RunningSite, name: str, cpu_model: str) -> None:
 
 def fingerprint(cpu_model: str) -> dict[str, str]:
     return {"cpu_model": cpu_model, "torch": "2.0", "device": "cpu"}
+
+
+def test_the_clock_of_a_paused_job_stands_whoevers_clock_is_wrong(page: Page, idle_site: RunningSite) -> None:
+    """Paused while an older look is under way; the visitor's clock is ten minutes fast."""
+    sign_up(page, idle_site)
+    job = order(page, idle_site, upload(page, idle_site, photograph(48)), LONG)
+    idle_site.manage(
+        "shell",
+        "--command",
+        "from datetime import timedelta\n"
+        "from django.utils import timezone\n"
+        "from webapp.restorations.models import Job\n"
+        f"Job.objects.filter(pk='{job}').update(started_at=timezone.now() - timedelta(seconds=50))",
+    )
+    page.clock.install(time=time.time() + 600)
+    held: list[Route] = []
+    page.goto(f"{idle_site.url}/jobs/{job}/")
+    clock = page.locator("[data-clock]")
+    expect(clock).to_contain_text(re.compile(r"^[01]:\d\d$"))
+    page.route("**/snapshot", held.append, times=1)
+    page.clock.run_for(11_000)
+    wait_for_pages(page, lambda: held)
+    page.get_by_test_id("pause").focus()
+    page.get_by_test_id("pause").press("Enter")
+    expect(page.get_by_test_id("state")).to_have_text("paused")
+    held[0].continue_()
+    expect(page.get_by_test_id("resume")).to_be_focused()
+    page.wait_for_load_state("networkidle")
+    page.clock.run_for(2_000)
+    stood = clock.inner_text()
+    page.clock.run_for(30_000)
+    expect(clock).to_have_text(stood)
+    cancel(page, idle_site, job)
+
+
+def wait_for_pages(page: Page, done: Callable[[], object]) -> None:
+    """Until `done`, letting the page's requests through meanwhile."""
+    deadline = time.monotonic() + 20
+    while not done():
+        assert time.monotonic() < deadline
+        page.wait_for_timeout(50)

@@ -328,3 +328,20 @@ def test_a_finger_paints_and_two_fingers_zoom(browser: object, site: RunningSite
         assert [stroke["tool"] for stroke in strokes] == ["brush"]
     finally:
         opened.close()
+
+
+def test_keys_rest_while_the_help_is_open(page: Page, site: RunningSite) -> None:
+    sign_up(page, site)
+    upload(page, site, photograph(SIDE))
+    page.get_by_test_id("task-inpaint").check()
+    paint(page, [(300, 200), (350, 260)])
+    share = page.get_by_test_id("share").inner_text()
+    page.keyboard.press("?")
+    expect(page.get_by_role("dialog")).to_be_visible()
+    for keys in ("Control+Backspace", "Control+i", "Control+z", "Control+Enter"):
+        page.keyboard.press(keys)
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("dialog")).to_be_hidden()
+    expect(page.get_by_test_id("share")).to_have_text(share)
+    page.keyboard.press("Control+z")
+    expect(page.get_by_test_id("share")).to_contain_text("Nothing is painted")

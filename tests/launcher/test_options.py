@@ -157,6 +157,33 @@ def test_a_child_that_ends_again_and_again_waits_longer_each_time(tmp_path: Path
     wait_for(lambda: len(mourned) == 3, 20, "each end to be mourned")
 
 
+def test_a_child_that_cannot_be_started_keeps_the_others(tmp_path: Path) -> None:
+    said: list[str] = []
+    logs = tmp_path / "logs"
+    logs.mkdir()
+    supervisor = Supervisor(logs, said.append)
+    supervisor.start(ChildPlan("steady", ("/bin/sh", "-c", "while :; do sleep 1; done"), {}))
+    supervisor.start(ChildPlan("brief", ("/bin/sh", "-c", "exit 0"), {}))
+    moved = logs.rename(tmp_path / "elsewhere")
+
+    def told(words: str) -> bool:
+        supervisor.tick()
+        return any(words in line for line in said)
+
+    wait_for(lambda: told("brief can't be started ([Errno 2]"), 20, "the start to be put off")
+    assert supervisor.deaths("steady") == 0
+    moved.rename(logs)
+    told_of_ends = len([line for line in said if "brief ended" in line])
+    wait_for(
+        lambda: (
+            supervisor.tick() is None and len([line for line in said if "brief ended" in line]) > told_of_ends
+        ),
+        20,
+        "it to be started again",
+    )
+    supervisor.stop()
+
+
 def test_a_child_that_does_not_listen_is_ended_by_force(tmp_path: Path) -> None:
     supervisor = Supervisor(tmp_path, print)
     note = tmp_path / "pid"

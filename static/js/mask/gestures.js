@@ -19,8 +19,7 @@
  * }} Intents
  */
 
-/** A stroke of so many ms or px is meant; one that a second finger ends sooner was the first finger of a pinch. */
-const MEANT_AFTER = 200;
+/** A stroke that came so far (px) is meant; one that a second finger ends sooner was the first finger of a pinch. */
 const MEANT_FROM = 20;
 
 export class Gestures {
@@ -37,7 +36,7 @@ export class Gestures {
     this.doing = "none";
     /** @type {number | null} */
     this.pen = null;
-    this.began = { time: 0, at: /** @type {Point} */ ([0, 0]), far: false };
+    this.began = { at: /** @type {Point} */ ([0, 0]), far: false };
     stage.addEventListener("pointerdown", (event) => this.down(event));
     stage.addEventListener("pointermove", (event) => this.move(event));
     stage.addEventListener("pointerup", (event) => this.up(event, false));
@@ -70,12 +69,13 @@ export class Gestures {
       // The pointer is already up: its pointerup follows, nothing to hold.
     }
     if (this.pointers.size === 2) {
-      if (this.doing === "draw") this.endByPinch(event);
+      if (this.doing === "draw" && this.began.far) this.intents.drawEnd();
+      else if (this.doing === "draw") this.intents.drawCancel();
       this.doing = "pinch";
       this.intents.hover(null);
     } else if (this.pointers.size === 1) {
       this.doing = this.intents.mode(event);
-      this.began = { time: event.timeStamp, at, far: false };
+      this.began = { at, far: false };
       if (this.doing === "draw") this.intents.drawStart(at, event);
       if (this.doing !== "none") event.preventDefault();
       this.stage.focus({ preventScroll: true });
@@ -120,12 +120,5 @@ export class Gestures {
     this.doing = "none";
     this.stage.dataset.doing = this.doing;
     if (event.pointerType === "touch") this.intents.hover(null);
-  }
-
-  /** @param {PointerEvent} event  of the second finger */
-  endByPinch(event) {
-    const meant = this.began.far || event.timeStamp - this.began.time > MEANT_AFTER;
-    if (meant) this.intents.drawEnd();
-    else this.intents.drawCancel();
   }
 }
