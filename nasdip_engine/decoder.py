@@ -285,8 +285,6 @@ def _from_cmyk(decoding: _Decoding, picture: Any, profile: bytes) -> Any:
 
 
 def _is_opaque(samples: Any, bands: int, bit_depth: int) -> bool:
-    import numpy as np
-
     alpha = np.frombuffer(samples, np.uint8 if bit_depth == 8 else np.uint16)[bands - 1 :: bands]
     return int(alpha.min()) == (1 << bit_depth) - 1
 
