@@ -13,9 +13,7 @@ import json
 import os
 import signal
 import sys
-import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -24,6 +22,7 @@ from nasdip_engine.errors import InvalidInput, NasDipError
 from nasdip_engine.evolution.presets import MEASURED, worth
 from nasdip_engine.evolution.settings import GPU_PRESETS, PRESETS, describe, settings_for, task_for
 from nasdip_engine.genome.genome import MAX_UNITS, REPRESENTATIONS, Genome
+from nasdip_engine.interrupts import EndedBySignal, ended_as_by_hand
 from nasdip_engine.task import NOISES, Task, TaskKind
 from nasdip_engine.version import VERSION
 
@@ -324,36 +323,6 @@ _COMMANDS = {
 }
 
 
-class _EndedBySignal(KeyboardInterrupt):
-    """Somebody else than the keyboard wants this process to end."""
-
-    def __init__(self, number: int) -> None:
-        super().__init__()
-        self.number = number
-
-
-@contextmanager
-def _ended_as_by_hand() -> Iterator[None]:
-    """SIGTERM and a closed terminal end a command as Ctrl-C does, so that it takes its files away."""
-
-    def end(number: int, _frame: object) -> None:
-        raise _EndedBySignal(number)
-
-    heeded = [
-        number
-        for number in (signal.SIGTERM, signal.SIGHUP)
-        if threading.current_thread() is threading.main_thread()
-        and signal.getsignal(number) is signal.SIG_DFL  # not under nohup
-    ]
-    for number in heeded:
-        signal.signal(number, end)
-    try:
-        yield
-    finally:
-        for number in heeded:
-            signal.signal(number, signal.SIG_DFL)
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code: 0 done, 1 could not go on or not equal, 2 bad input, 130 interrupted.
 
@@ -368,7 +337,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # names that a terminal can't write
     try:
-        with _ended_as_by_hand():
+        with ended_as_by_hand():
             return command(arguments)
     except InvalidInput as problem:
         _say(f"nasdip: {problem}")
@@ -385,4 +354,4 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
     except KeyboardInterrupt as interrupt:
         _say("nasdip: interrupted; nothing was kept")
-        return 128 + (interrupt.number if isinstance(interrupt, _EndedBySignal) else signal.SIGINT)
+        return 128 + (interrupt.number if isinstance(interrupt, EndedBySignal) else signal.SIGINT)

@@ -161,10 +161,14 @@ def test_the_clock_of_a_paused_job_stands_whoevers_clock_is_wrong(page: Page, id
     )
     page.clock.install(time=time.time() + 600)
     held: list[Route] = []
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
     page.goto(f"{idle_site.url}/jobs/{job}/")
     clock = page.locator("[data-clock]")
     expect(clock).to_contain_text(re.compile(r"^[01]:\d\d$"))
-    page.route("**/snapshot", held.append, times=1)
+    page.route("**/snapshot", hold, times=1)
     page.clock.run_for(11_000)
     wait_for_pages(page, lambda: held)
     page.get_by_test_id("pause").focus()

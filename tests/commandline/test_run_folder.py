@@ -6,6 +6,8 @@ import os
 import signal
 import subprocess
 import sys
+import time
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ import psutil
 import pytest
 
 from nasdip_engine.errors import InvalidInput
+from nasdip_engine.interrupts import ended_as_by_hand
 from nasdip_engine.library import Restoration, restore
 from nasdip_engine.local_evaluations import CannotGoOn
 from nasdip_engine.run_folder import check_output_folder
@@ -146,6 +149,34 @@ def test_sigterm_leaves_nothing_behind(photographs: Path, tmp_path: Path) -> Non
     assert scratch_of(scratch) == [] and not out.exists()
     _, alive = psutil.wait_procs(children, timeout=30)
     assert alive == []
+
+
+def test_a_signal_that_python_drops_ends_a_command_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An exception in a weak reference's callback goes to nobody; each import has such a callback."""
+    dropped: list[object] = []
+    monkeypatch.setattr(sys, "unraisablehook", dropped.append)
+    cleaned: list[str] = []
+
+    class Referred:
+        pass
+
+    def work() -> None:
+        referred = Referred()
+        kept = weakref.ref(referred, lambda _: os.kill(os.getpid(), signal.SIGTERM))
+        del referred
+        assert kept() is None
+        try:
+            for _ in range(100):
+                time.sleep(0.1)
+        finally:
+            for _ in range(25):  # longer than the next time it is raised
+                time.sleep(0.1)
+            cleaned.append("everything")
+
+    with pytest.raises(KeyboardInterrupt), ended_as_by_hand():
+        work()
+    assert len(dropped) == 1 and cleaned == ["everything"]
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
 
 
 def test_search_fits_leave_no_outputs(photographs: Path, tmp_path: Path) -> None:
