@@ -1,6 +1,6 @@
 """What the commands `restore` and `evaluate` make out of one local search: a folder, or one line.
 
-The folder is written whole or not at all: an interrupted or failed run leaves nothing behind.
+The folder is written whole or not at all (`run_folder`): an interrupted or failed run leaves nothing behind.
 """
 
 from __future__ import annotations
@@ -121,7 +121,8 @@ def restore_to_folder(
 ) -> dict[str, Any]:
     """Search, restore (`restore_question`) and write the whole folder; returns what `run.json` holds.
 
-    An interrupted or failed run leaves no files behind.  Raises CannotGoOn.
+    An interrupted or failed run leaves no files behind; one that is done is never thrown away (`write_run`).  Raises
+    CannotGoOn.
     """
     run, restored, rivals, stills = restore_question(
         asked, reference=reference, workers=workers, say=say, store=store

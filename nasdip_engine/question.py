@@ -127,7 +127,7 @@ class Question:
 
 
 def _read(path: Path, most: int = LIMIT_BYTES) -> bytes:
-    """most: bytes; a larger file is not read.  Raises PictureError."""
+    """most: bytes; of a larger file no more is read.  Raises PictureError."""
     try:
         with path.open("rb") as file:
             data = file.read(most + 1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import sys
 from collections.abc import Sequence
@@ -22,7 +23,10 @@ def main(arguments: Sequence[str]) -> int:
     )
     options = parser.parse_args(arguments)
     if options.data is not None:
-        os.environ["NASDIP_DATA"] = str(options.data.expanduser().absolute())
+        with contextlib.suppress(RuntimeError):  # ~nobody stays as it is, and is not there
+            options.data = options.data.expanduser()
+        options.data = options.data.absolute()
+        os.environ["NASDIP_DATA"] = str(options.data)
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "webapp.config.settings")
 
     import django
