@@ -21,7 +21,7 @@ from PIL import Image
 from nasdip_engine.bit_depth import Samples, at_depth, bits_of, quantised, raw_bytes
 from nasdip_engine.errors import MaskError, PictureError
 from nasdip_engine.evolution.settings import TILE, SearchSettings
-from nasdip_engine.task import BLOCK, CORRELATED, Task, TaskKind
+from nasdip_engine.task import BLOCK, CORRELATED, LEAST_KNOWN, Task, TaskKind
 from nasdip_engine.tiling import LARGEST_RESULT_PIXELS, Box, tile_boxes
 from nasdip_engine.windows import Window, bounds_of, centred, windows_around_holes
 
@@ -172,9 +172,15 @@ def _check_mask(height: int, width: int, mask: Mask | None, task: Task) -> None:
             f"the picture {width} x {height}; they must be equal",
             field="mask",
         )
-    if mask.all() or not mask.any():
-        which = "no hole: every pixel is known" if mask.all() else "no known pixel: all is to be filled"
+    known = int(np.count_nonzero(mask))
+    if known in (0, mask.size):
+        which = "no known pixel: all is to be filled" if not known else "no hole: every pixel is known"
         raise MaskError(f"the mask has {which}; it needs some of both", field="mask")
+    if known < LEAST_KNOWN:
+        raise MaskError(
+            f"the mask leaves {known} known pixel; at least {LEAST_KNOWN} are needed to fit anything",
+            field="mask",
+        )
 
 
 def _check_small(height: int, width: int, verb: str) -> None:
@@ -218,9 +224,10 @@ def _frame(picture: Samples, mask: Mask | None, window: Window) -> Frame:
 
 
 def _with_known_pixels(frame: Frame) -> Frame:
-    if frame.mask is None or not frame.mask.any():
+    known = 0 if frame.mask is None else np.count_nonzero(frame.mask)
+    if known < LEAST_KNOWN:
         raise MaskError(
-            f"around the hole no pixel is left that is known once it is reduced to {max(frame.size)} pixels; "
+            f"around the hole {known or 'no'} pixel is left that is known once it is reduced to {max(frame.size)} pixels; "
             "make the hole smaller",
             field="mask",
         )

@@ -17,6 +17,7 @@ __all__ = [
     "IMPULSE",
     "INDEPENDENT",
     "KERNELS",
+    "LEAST_KNOWN",
     "NOISES",
     "NONE",
     "Task",
@@ -27,6 +28,8 @@ FACTORS = range(2, 9)
 """Enlargement factors."""
 KERNELS = ("bilinear", "bicubic", "lanczos", "box")
 """Antialiased reduction kernels of the operator D in eq. 5."""
+LEAST_KNOWN = 2
+"""Known pixels around a hole, at least: one to fit, another to hold out."""
 
 
 class TaskKind(StrEnum):

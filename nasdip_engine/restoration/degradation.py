@@ -20,7 +20,7 @@ from nasdip_engine.errors import MaskError, SettingsError
 from nasdip_engine.restoration.hold_out import blocks, moved_copies, scattered, within_cap
 from nasdip_engine.restoration.resample import downsampling_matrix, separable
 from nasdip_engine.seeding import generator
-from nasdip_engine.task import BLOCK, CORRELATED, IMPULSE, Task, TaskKind
+from nasdip_engine.task import BLOCK, CORRELATED, IMPULSE, LEAST_KNOWN, Task, TaskKind
 
 __all__ = [
     "LOSSES",
@@ -252,6 +252,8 @@ def _checked_mask(mask: BoolArray | None, height: int, width: int) -> BoolArray:
     known = int(np.count_nonzero(mask))
     if known == mask.size:
         raise MaskError("the mask marks every pixel as known: there is no hole to fill")
-    if known < 2:
-        raise MaskError(f"the mask leaves {known} known pixels; at least 2 are needed to fit anything")
+    if known < LEAST_KNOWN:
+        raise MaskError(
+            f"the mask leaves {known} known pixels; at least {LEAST_KNOWN} are needed to fit anything"
+        )
     return np.ascontiguousarray(mask, dtype=np.bool_)

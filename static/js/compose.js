@@ -175,14 +175,17 @@ class ComposePage {
     const { editor } = this;
     const share = editor.layer.share;
     const text = one("[data-share-text]");
+    // A screen reader hears the share when a stroke ends, not with every move of it.
+    text.setAttribute("aria-live", editor.stroke ? "off" : "polite");
     if (share === 0) text.textContent = "Nothing is painted yet: paint over what is to be filled.";
     else if (share === 1) text.textContent = "All of the picture is painted: something must stay to learn from.";
     else text.textContent = `${percent(share)} will be filled`;
     const usable = share > 0 && share < 1;
     /** @type {HTMLElement} */ (text).dataset.usable = String(usable);
     this.startButton.disabled = this.starting || (this.task === "inpaint" && !usable);
+    // Not `disabled`: that takes the keyboard's place away from who has just undone the last stroke by it.
     const set = (/** @type {string} */ act, /** @type {boolean} */ off) => {
-      /** @type {HTMLButtonElement} */ (one(`button[data-act=${act}]`)).disabled = off;
+      one(`button[data-act=${act}]`).setAttribute("aria-disabled", String(off));
     };
     set("undo", editor.drawing.done.length === 0);
     set("redo", editor.drawing.undone.length === 0);

@@ -176,8 +176,10 @@ def test_clear_and_redo_by_button(page: Page, site: RunningSite) -> None:
     buttons["redo"].click()
     expect(share).to_contain_text("Nothing is painted")
     buttons["undo"].click()
-    buttons["undo"].click()
+    buttons["undo"].press("Enter")
     expect(share).to_contain_text("Nothing is painted")
+    expect(buttons["undo"]).to_be_disabled()
+    expect(buttons["undo"]).to_be_focused()  # nothing more to undo, and the keyboard is still there
     buttons["redo"].click()
     expect(share).to_have_text(painted)
     expect(page.get_by_test_id("start")).to_be_enabled()

@@ -147,6 +147,7 @@ def test_a_strip_that_would_get_too_thin_is_refused() -> None:
         (holed(32, 30, (1, 1, 2, 2)), INPAINT, "30 x 32 pixels, the picture 40 x 40"),
         (holed(40, 40), INPAINT, "no hole"),
         (holed(40, 40, (0, 0, 40, 40)), INPAINT, "no known pixel"),
+        (holed(40, 40, (0, 0, 40, 39), (0, 39, 39, 1)), INPAINT, "1 known pixel;"),
     ],
 )
 def test_masks_that_say_nothing_are_refused(
