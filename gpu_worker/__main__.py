@@ -11,7 +11,6 @@ import sys
 import threading
 from types import FrameType
 
-import psutil
 from celery import signals
 from celery.worker import state as celery_state
 from django.conf import settings
@@ -20,6 +19,7 @@ from gpu_worker.app import app  # first: sets Django up
 from gpu_worker.batch import Service, start_service
 from gpu_worker.heartbeat import start_threads
 from gpu_worker.shares import Shares
+from nasdip_engine.devices import memory_bytes
 from nasdip_engine.guard import Host, Limits
 from webapp.restorations import workers
 
@@ -37,7 +37,7 @@ def main() -> int:
     """
     environment = settings.ENVIRONMENT
     name = environment.worker_name or f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
-    memory = environment.memory_bytes or int(0.8 * psutil.virtual_memory().total / environment.slots)
+    memory = environment.memory_bytes or int(0.8 * memory_bytes() / environment.slots)
     limits = Limits(heartbeat=environment.heartbeat_seconds, memory_bytes=memory)
     host = Host("evaluator", limits=limits, device=environment.device)
     # What is set by hand is meant for one evaluation, however large; of a GPU's memory the model says nothing.

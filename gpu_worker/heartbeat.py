@@ -15,6 +15,7 @@ import time
 from pathlib import Path
 
 from django.conf import settings
+from django.core.management import call_command
 from django.db import Error as DatabaseError
 from django.db import connections
 
@@ -109,7 +110,7 @@ def _tidy_hourly(service: Service) -> None:
 
 
 def tidy() -> None:
-    """Delete what nothing refers to any more: stored files without a row, scratch of killed workers."""
+    """Delete what is no longer needed: files without a row, scratch of killed workers, sessions that are over."""
     gone = files.delete_forgotten(OLD_SECONDS)
     if gone:
         logger.info("%d files that nothing referred to are deleted", gone)
@@ -117,6 +118,7 @@ def tidy() -> None:
     if unused:
         logger.info("%d float pictures of jobs that have ended are deleted", unused)
     _clear_scratch(storage.scratch(""))
+    call_command("clearsessions")
 
 
 def _clear_scratch(folder: Path) -> None:

@@ -9,16 +9,33 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
+
+import psutil
 
 from nasdip_engine.evolution.settings import SearchSettings
 
-__all__ = ["cores", "fingerprint_for", "lacking", "refusal"]
+__all__ = ["cores", "fingerprint_for", "lacking", "memory_bytes", "refusal"]
+_LIMIT = Path("/sys/fs/cgroup/memory.max")
 
 
 def cores() -> int:
     """Processor cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def memory_bytes(limit: Path = _LIMIT) -> int:
+    """Bytes of memory that this process may use: the machine's, or as many of them as its container has.
+
+    limit: the file in which Linux says that (cgroup v2); "max" or no file: all.
+    """
+    total: int = psutil.virtual_memory().total
+    try:
+        text = limit.read_text(encoding="ascii").strip()
+    except OSError:
+        return total
+    return min(total, int(text)) if text.isdigit() else total
 
 
 def refusal(settings: SearchSettings, abilities: Mapping[str, Any]) -> tuple[str, str] | None:

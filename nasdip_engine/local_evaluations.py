@@ -14,12 +14,11 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
-import psutil
 from numpy.typing import NDArray
 
 from nasdip_engine.baseline_names import left_out_record
 from nasdip_engine.bit_depth import Samples
-from nasdip_engine.devices import cores, fingerprint_for
+from nasdip_engine.devices import cores, fingerprint_for, memory_bytes
 from nasdip_engine.devices import refusal as refusal_of_settings
 from nasdip_engine.errors import NasDipError, SettingsError
 from nasdip_engine.evolution.search import (
@@ -78,7 +77,7 @@ class LocalEvaluations:
         self.asked = asked
         self._say = say
         self._workers = workers or max(1, cores() // asked.settings.threads)
-        self._memory = int(psutil.virtual_memory().total * _MEMORY_SHARE)
+        self._memory = int(memory_bytes() * _MEMORY_SHARE)
         limits = Limits(memory_bytes=self._memory // self._workers)
         self._host = Host("evaluator", limits=limits, device=asked.settings.device_class)
         self._keep_outputs = keep_outputs

@@ -47,6 +47,8 @@ document.addEventListener("keydown", (event) => {
   const act = acts[event.key.toLowerCase()];
   if (!act || (event.key.length > 1 && here() < 0)) return;
   event.preventDefault();
+  // A key held down would judge one network after the other.
+  if (event.repeat && "ar".includes(event.key.toLowerCase())) return;
   act();
 });
 

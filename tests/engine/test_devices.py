@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from nasdip_engine.devices import cores, fingerprint_for, lacking, refusal
+from nasdip_engine.devices import cores, fingerprint_for, lacking, memory_bytes, refusal
 from nasdip_engine.errors import SettingsError
 from nasdip_engine.evaluation import evaluate
 from nasdip_engine.evolution.settings import settings_for
@@ -224,3 +225,11 @@ def test_on_cuda_two_processes_give_the_same_bits(ask: Ask, precision: str) -> N
             found += [outcome(host, request), outcome(host, ask({"device_class": "cuda"}, genome=OTHER.text))]
     assert found[:2] == found[2:]
     assert found[0]["fitness"] > 0
+
+
+def test_memory_is_the_container_s_where_it_has_a_limit(tmp_path: Path) -> None:
+    limit = tmp_path / "memory.max"
+    whole = memory_bytes(limit)
+    for text, expected in (("max\n", whole), ("1073741824\n", 2**30), (f"{2 * whole}\n", whole)):
+        limit.write_text(text)
+        assert memory_bytes(limit) == expected

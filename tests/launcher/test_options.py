@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import socket
+import subprocess
+import sys
 from itertools import pairwise
 from pathlib import Path
 
@@ -16,7 +18,15 @@ from webapp.operations import up
 from webapp.operations.access import Access
 from webapp.operations.broker import Broker
 from webapp.operations.preflight import Address
-from webapp.operations.supervisor import LONGEST_PAUSE_S, STEADY_AFTER_S, ChildPlan, Supervisor, pause_after
+from webapp.operations.supervisor import (
+    LARGEST_LOG_BYTES,
+    LONGEST_PAUSE_S,
+    STEADY_AFTER_S,
+    ChildPlan,
+    Supervisor,
+    _Child,
+    pause_after,
+)
 
 HERE = ["localhost", "127.0.0.1", "[::1]"]
 
@@ -155,6 +165,23 @@ def test_a_child_that_ends_again_and_again_waits_longer_each_time(tmp_path: Path
     assert supervisor.deaths("poorly") == 3
     assert supervisor.log_tail("poorly") == "could not"
     wait_for(lambda: len(mourned) == 3, 20, "each end to be mourned")
+
+
+def test_a_large_log_is_put_aside_while_its_process_writes(tmp_path: Path) -> None:
+    script = "import sys\nfor line in sys.stdin: print(line, end='', flush=True)"
+    log = tmp_path / "talker.log"
+    with log.open("ab") as own:
+        process = subprocess.Popen(
+            [sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=own, text=True
+        )
+    assert process.stdin is not None
+    os.truncate(log, LARGEST_LOG_BYTES + 1)
+    child = _Child(ChildPlan("talker", (), {}), log)
+    child.trim_log()
+    assert log.stat().st_size == 0
+    assert log.with_name("talker.log.1").stat().st_size == LARGEST_LOG_BYTES + 1
+    process.communicate("still here\n", timeout=30)
+    assert log.read_text() == "still here\n"
 
 
 def test_a_child_that_cannot_be_started_keeps_the_others(tmp_path: Path) -> None:

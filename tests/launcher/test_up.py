@@ -9,6 +9,7 @@ import socket
 import stat
 import subprocess
 import time
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -107,6 +108,28 @@ def test_a_reset_password_is_told_and_kept(up: Instance) -> None:
     new = up.access()["password"]
     assert new != old
     assert new in done.stdout
+
+
+def test_an_operator_makes_a_token(up: Instance) -> None:
+    command = [str(ROOT / "nasdip"), "user", "owner", "--token", "--data", str(up.data)]
+    done = subprocess.run(
+        command, env=launcher_environment(), capture_output=True, text=True, timeout=60, check=True
+    )
+    token = done.stdout.split()[-1]
+    assert token not in (up.access()["token"], up.access()["password"])
+    request = urllib.request.Request(f"{up.url}api/v1/jobs", headers={"Authorization": f"Bearer {token}"})
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        assert answer.status == 200
+
+
+def test_an_account_of_nothing_makes_nothing(tmp_path: Path) -> None:
+    command = [str(ROOT / "nasdip"), "user", "owner", "--reset", "--data", str(tmp_path)]
+    done = subprocess.run(
+        command, env=launcher_environment(), capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 1
+    assert "holds no instance yet" in done.stderr
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_without_redis_a_job_runs_by_polling(undisturbed: Undisturbed) -> None:

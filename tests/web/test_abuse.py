@@ -151,9 +151,46 @@ def test_drawing_stops_at_its_limit_while_it_paints() -> None:
 # --- bodies ---
 
 
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("sent", [{}, {"Authorization": "Bearer nasdip_no"}, {"Cookie": "sessionid=none"}])
+def test_a_large_body_of_a_stranger_is_not_kept(files: Path, sent: dict[str, str]) -> None:
+    with Site() as site:
+        large = bytes(LARGEST_BODY + 1)
+        request = urllib.request.Request(f"{site.url}/api/v1/pictures", data=large, headers=sent)
+        with pytest.raises(urllib.error.HTTPError) as told:
+            urllib.request.urlopen(request, timeout=60)
+        with told.value as answer:
+            assert answer.code == 401
+            assert "Sign in" in json.load(answer)["detail"]
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("PUT", "pictures/{}/strokes", {"strokes": [0] * 50_000}),
+        ("PUT", "pictures/{}/strokes", {"strokes": [{"tool": "x" * 100_000}]}),
+        ("POST", "jobs", {"picture": "p" * 100_000, "task": "t" * 100_000, "preset": "x" * 100_000}),
+        ("POST", "jobs", {f"unknown{number}": 0 for number in range(50_000)}),
+    ],
+)
+def test_an_error_is_short_whatever_was_sent(
+    alice: User, api: Any, picture: Picture, method: str, path: str, body: dict[str, Any]
+) -> None:
+    answer = api(alice)(method, path.format(picture.pk), body)
+    told = refused(answer, 422)
+    assert len(answer.content) < 50_000
+    assert len(told["detail"]) < 2_000
+    assert told["field"]
+
+
 async def _reads_nothing(scope: Any, receive: Any, send: Any) -> None:
     await send({"type": "http.response.start", "status": 200, "headers": []})
     await send({"type": "http.response.body", "body": b""})
+
+
+async def _known(_scope: Any) -> bool:
+    return True
 
 
 def status_of(method: str, path: str, declared: int) -> int:
@@ -168,7 +205,7 @@ def status_of(method: str, path: str, declared: int) -> int:
 
     headers = [(b"content-length", str(declared).encode())]
     scope = {"type": "http", "method": method, "path": path, "headers": headers}
-    asyncio.run(BodyLimit(_reads_nothing)(scope, receive, send))
+    asyncio.run(BodyLimit(_reads_nothing, is_known=_known)(scope, receive, send))
     return sent[0]["status"]
 
 

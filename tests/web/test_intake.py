@@ -14,7 +14,7 @@ from PIL import Image
 from nasdip_engine.picture import LIMIT_BYTES
 from tests.web.cast import decoded, encoded, photograph
 from webapp.pictures import storage
-from webapp.pictures.intake import THUMBNAIL_SIDE, save_strokes
+from webapp.pictures.intake import THUMBNAIL_SIDE, drawn_mask, save_strokes
 from webapp.pictures.models import MaskDrawing, Picture
 
 pytestmark = pytest.mark.django_db
@@ -158,6 +158,13 @@ def test_the_mask_of_replaced_strokes_goes(picture: Picture, files: Any) -> None
     assert save_strokes(picture, []).mask_digest == ""
     assert not storage.exists(second)
     assert MaskDrawing.objects.count() == 1
+
+
+def test_a_drawing_whose_file_is_still_to_come_is_drawn_anew(picture: Picture, files: Any) -> None:
+    drawing = save_strokes(picture, [{"tool": "brush", "size": 9, "points": [[9, 9]]}])
+    stored = drawn_mask(drawing)
+    storage.path(drawing.mask_digest).unlink()
+    assert drawn_mask(MaskDrawing.objects.get(picture=picture)) == stored
 
 
 def test_a_stroke_that_is_none_is_named(alice: User, api: Any, picture: Picture) -> None:

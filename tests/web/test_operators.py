@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from allauth.core.exceptions import ImmediateHttpResponse
 from django.contrib.auth.models import User
+from django.contrib.messages.middleware import MessageMiddleware
+from django.contrib.sessions.middleware import SessionMiddleware
 from django.core.cache import cache
-from django.test import Client
+from django.core.management import CommandError, call_command
+from django.db import connection
+from django.db.migrations.recorder import MigrationRecorder
+from django.http import HttpResponse
+from django.test import Client, RequestFactory
 
+from webapp.accounts.sign_up import AccountAdapter
 from webapp.architectures import discovery
 from webapp.architectures.models import Discovery, Judgement, Verdict
+from webapp.operations.access import settle
 from webapp.pictures.models import Picture
 from webapp.restorations.models import Job
 
@@ -87,6 +98,36 @@ def test_an_operator_deletes_a_user_with_everything(admin: Client, alice: User, 
     assert Discovery.objects.filter(owner=None, job=None).count() == found, (
         "a network says nothing of the picture"
     )
+
+
+def test_a_removed_owner_does_not_come_back_by_the_old_password(db: None, tmp_path: Path) -> None:
+    before, fresh = settle(tmp_path, "http://127.0.0.1:8000")
+    assert fresh
+    again, fresh = settle(tmp_path, "http://127.0.0.1:8000")
+    assert again == before and not fresh
+    User.objects.filter(username=before.user).update(username="tobias")
+    after, fresh = settle(tmp_path, "http://127.0.0.1:8000")
+    assert fresh and after.password != before.password and after.token != before.token
+    assert not User.objects.get(username=after.user).check_password(before.password)
+
+
+def test_a_name_taken_meanwhile_leads_to_signing_in(db: None, rf: RequestFactory) -> None:
+    request = rf.post("/accounts/signup/")
+    SessionMiddleware(lambda _: HttpResponse()).process_request(request)
+    MessageMiddleware(lambda _: HttpResponse()).process_request(request)
+    form = SimpleNamespace(cleaned_data={"username": "anna", "password1": PASSWORD})
+    adapter = AccountAdapter()
+    adapter.save_user(request, User(), form)
+    with pytest.raises(ImmediateHttpResponse) as second:
+        adapter.save_user(request, User(), form)
+    assert second.value.response["Location"] == "/accounts/login/"
+    assert User.objects.filter(username="anna").count() == 1
+
+
+def test_rows_of_a_newer_version_are_refused(db: None) -> None:
+    MigrationRecorder(connection).record_applied("restorations", "9999_from_the_future")
+    with pytest.raises(CommandError, match=r"newer version .*restorations\.9999_from_the_future"):
+        call_command("migrate", interactive=False, verbosity=0)
 
 
 def test_a_reviewer_with_verdicts_stays(admin: Client, bob: User, done_job: Job) -> None:

@@ -190,6 +190,14 @@ def test_what_ended_without_a_result_can_be_started_again_as_it_was(
     assert "?task=upscale&amp;factor=2&amp;noise=correlated" in page
 
 
+def test_a_search_for_what_no_name_has_finds_nothing(client: Client, alice: User, picture: Picture) -> None:
+    job = queue(alice, picture, name="   ")
+    assert job.name == picture.name, "a name of blanks could not be seen"
+    client.force_login(alice)
+    assert job.name in client.get("/jobs/?q=%00").content.decode()
+    assert job.name not in client.get("/jobs/?q=zebra%00").content.decode()
+
+
 def test_older_pictures_are_found_and_unused_ones_can_go(client: Client, alice: User) -> None:
     rows = [store_picture(alice, encoded(photograph(48, 40, seed)), f"{seed}.png") for seed in range(10)]
     queue(alice, rows[-1])

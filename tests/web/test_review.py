@@ -18,6 +18,7 @@ from tests.web.cast import decoded, encoded, photograph
 from tests.web.drive import SMALL, finish, queue
 from webapp.architectures import discovery, review
 from webapp.architectures.models import Discovery, Verdict
+from webapp.architectures.review import NOTE_LENGTH, decide
 from webapp.pictures.intake import store_picture
 from webapp.restorations import control
 from webapp.restorations.generations import history_of
@@ -85,6 +86,14 @@ def test_the_page_shows_networks_of_every_representation_and_reduced_pictures(
     assert "attachment" in answer["Content-Disposition"] and "sandbox" in answer["Content-Security-Policy"]
     again = client.get(f"/review/jobs/{job.pk}/input.png", headers={"If-None-Match": answer["ETag"]})
     assert again.status_code == 304
+
+
+def test_a_note_has_the_length_that_the_form_counts(done_job: Job, reviewer: User) -> None:
+    discovery.record(done_job)
+    found = Discovery.objects.filter(job=done_job)[0]
+    note = "line\r\n" * 399 + "12345"
+    assert len(note.replace("\r\n", "\n")) == NOTE_LENGTH
+    assert decide(found, reviewer, "approve", note).note == note.replace("\r\n", "\n")
 
 
 def test_only_staff_judge(done_job: Job, alice: User) -> None:

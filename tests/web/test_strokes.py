@@ -118,6 +118,8 @@ def test_a_drawing_that_would_take_minutes_is_refused() -> None:
         ([{"tool": "clear"}, {"tool": "brush", "size": 3, "points": [[1, 1], [2]]}], "strokes[1].points[1]"),
         ([{"tool": "brush", "size": 3, "points": [[1, float("nan")]]}], "strokes[0].points[0]"),
         ([{"tool": "brush", "size": 3, "points": [[1, 1e9]]}], "strokes[0].points[0]"),
+        ([{"tool": "brush", "size": 10**400, "points": [[1, 1]]}], "strokes[0].size"),
+        ([{"tool": "brush", "size": 3, "points": [[-(10**400), 1]]}], "strokes[0].points[0]"),
         ([{"tool": "clear"}] * (LIMIT_STROKES + 1), "strokes"),
     ],
 )

@@ -5,16 +5,31 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Callable
+from functools import partial
 from uuid import UUID
 
 import pytest
 from django.contrib.auth.models import User
 from django.db import connections
+from django.db.models import RestrictedError
 
-from tests.worker.cast import FINGERPRINT, Trouble, drive, let_leases_run_out, queue, record, take, take_one
-from webapp.pictures import storage
+from tests.worker.cast import (
+    FINGERPRINT,
+    SETTINGS,
+    Trouble,
+    drive,
+    let_leases_run_out,
+    queue,
+    record,
+    take,
+    take_one,
+)
+from webapp.api import jobs
+from webapp.api.problems import ProblemError
+from webapp.api.schemas import JobIn
+from webapp.pictures import intake, storage
 from webapp.pictures.models import Picture
-from webapp.restorations import control, files, generations, leases, workers
+from webapp.restorations import control, files, generations, leases, submission, workers
 from webapp.restorations.control import NotPossible
 from webapp.restorations.leases import Lease
 from webapp.restorations.models import Event, Job, JobFile, WorkItem
@@ -219,6 +234,65 @@ def test_pause_and_cancel_at_the_same_moment_end_in_one_of_both(job: Job, alice:
         thread.join()
     leases.give_back(lease)
     assert Job.objects.get(pk=job.pk).state == JobState.CANCELLED
+
+
+def at_once(*acts: Callable[[], object]) -> list[object]:
+    """What each of the acts, begun at the same moment on connections of their own, gave or raised."""
+    barrier = threading.Barrier(len(acts))
+    ended: list[object] = ["died"] * len(acts)
+
+    def do(number: int, act: Callable[[], object]) -> None:
+        barrier.wait()
+        try:
+            ended[number] = act()
+        except (ProblemError, RestrictedError) as error:
+            ended[number] = error
+        finally:
+            connections.close_all()
+
+    threads = [threading.Thread(target=do, args=one) for one in enumerate(acts)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return ended
+
+
+def test_two_jobs_of_one_picture_deleted_at_once_take_it_along(alice: User) -> None:
+    for _ in range(10):
+        one = queue(alice)
+        other = submission.submit(
+            alice, picture=one.picture, task="denoise", seed=4, mask_digest=None, overrides=SETTINGS
+        )
+        for job in (one, other):
+            control.cancel(job.pk, alice)
+        rows = [Job.objects.get(pk=job.pk) for job in (one, other)]
+        assert at_once(*(partial(control.delete, row) for row in rows)) == [None, None]
+        assert not Picture.objects.exists()
+
+
+def test_a_picture_is_deleted_or_restored_never_both(alice: User) -> None:
+    for _ in range(10):
+        first = queue(alice)
+        picture, content = first.picture, storage.read(first.picture.digest)
+        control.cancel(first.pk, alice)
+        Job.objects.filter(pk=first.pk).delete()
+        ask = partial(submitted, alice, Picture.objects.get(pk=picture.pk))
+        job, gone = at_once(ask, partial(intake.forget, picture))
+        if isinstance(job, Job):
+            assert isinstance(gone, RestrictedError)
+            assert storage.read(picture.digest) == content
+        else:
+            assert isinstance(job, ProblemError) and job.status == 404
+            assert gone is None and not Picture.objects.exists()
+        Job.objects.all().delete()
+        Picture.objects.all().delete()
+
+
+def submitted(owner: User, picture: Picture) -> Job:
+    """What the API's operation does."""
+    order = JobIn(picture=picture.pk, task="denoise", preset="preview", settings=SETTINGS)
+    return jobs._submit(owner, order, None)
 
 
 def test_deleting_takes_the_files_that_nobody_else_has(alice: User, bob: User) -> None:

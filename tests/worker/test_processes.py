@@ -74,10 +74,19 @@ def test_a_wrong_variable_is_named_with_its_value(name: str, value: str) -> None
     assert value in str(refusal.value)
 
 
-@pytest.mark.parametrize("url", ["mysql://user:secret@host/name", "sqlite:///", "nonsense"])
+@pytest.mark.parametrize(
+    "url",
+    ["mysql://user:secret@host/name", "sqlite:///", "nonsense", "postgresql://user:secret/part@host/name"],
+)
 def test_a_wrong_database_is_refused_without_its_password(url: str) -> None:
     with pytest.raises(ImproperlyConfigured, match="NASDIP_DATABASE_URL") as refusal:
         database_settings(url)
+    assert "secret" not in str(refusal.value)
+
+
+def test_a_wrong_redis_is_refused_without_its_password() -> None:
+    with pytest.raises(ImproperlyConfigured, match="NASDIP_REDIS_URL") as refusal:
+        Environment.read({"NASDIP_REDIS_URL": "valkey://:secret@host:6379/0"})
     assert "secret" not in str(refusal.value)
 
 

@@ -59,6 +59,10 @@ async def _reads_all(scope: Any, receive: Any, send: Any) -> None:
     await send({"type": "http.response.body", "body": b""})
 
 
+async def _nobody(_scope: Any) -> bool:
+    return False
+
+
 def status_of(bodies: list[bytes], declared: bytes | None, limit: int = 100) -> list[int]:
     """The statuses that a client sees for a request in those pieces."""
     sent: list[Any] = []
@@ -74,7 +78,9 @@ def status_of(bodies: list[bytes], declared: bytes | None, limit: int = 100) -> 
         sent.append(message)
 
     headers = [] if declared is None else [(b"content-length", declared)]
-    asyncio.run(BodyLimit(_reads_all, limit)({"type": "http", "headers": headers}, receive, send))
+    asyncio.run(
+        BodyLimit(_reads_all, limit, is_known=_nobody)({"type": "http", "headers": headers}, receive, send)
+    )
     return [message["status"] for message in sent if message["type"] == "http.response.start"]
 
 

@@ -33,7 +33,8 @@ class BrowserSession(APIKeyCookie):
     param_name = settings.SESSION_COOKIE_NAME
 
     def __call__(self, request: HttpRequest) -> AbstractBaseUser | None:
-        if "Authorization" in request.headers:
+        # Any other scheme is a proxy's, which fences the whole site.
+        if request.headers.get("Authorization", "").lower().startswith("bearer"):
             return None
         return self.authenticate(request, None)
 

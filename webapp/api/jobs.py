@@ -31,7 +31,7 @@ from webapp.api.schemas import (
     TaskName,
 )
 from webapp.pictures import quota, storage
-from webapp.pictures.intake import digest_of, mask_file
+from webapp.pictures.intake import digest_of, drawn_mask, mask_file
 from webapp.pictures.models import MaskDrawing, Picture
 from webapp.pictures.serving import png_response
 from webapp.restorations import control, events, submission
@@ -165,6 +165,9 @@ def _submit(owner: User, order: JobIn, key: str | None) -> Job:
         earlier = _earlier_or_room(owner, key, wanted)
         if earlier is not None:
             return earlier
+        for one, field in ((picture, "picture"), (upload, "mask")):
+            if one is not None:
+                _own_picture(owner, one.pk, field)  # unless it was deleted meanwhile
         job = submission.submit(
             owner,
             picture=picture,
@@ -216,7 +219,7 @@ def _mask(picture: Picture, upload: Picture | None, order: JobIn) -> bytes | Non
         )
     if drawing.share >= 1:
         raise MaskError("all of the picture is painted: some of it must stay to learn from", field="mask")
-    return storage.read(drawing.mask_digest)
+    return drawn_mask(drawing)
 
 
 def _earlier_or_room(owner: User, key: str | None, wanted: dict[str, Any]) -> Job | None:

@@ -33,6 +33,9 @@ logger = logging.getLogger(__name__)
 
 CONTENT_TYPE = "application/problem+json"
 # The names of RFC 9110; Python 3.11's HTTPStatus still has the older ones.
+MOST_ERRORS = 20
+MOST_CHARACTERS = 1000
+"""Of one message: what was sent may stand in it, and that may be a megabyte."""
 TITLES = {413: "Content Too Large", 422: "Unprocessable Content"}
 
 
@@ -51,17 +54,22 @@ class ProblemError(Exception):
 def problem_body(
     status: int, detail: str, errors: Sequence[dict[str, str]] = (), **more: str
 ) -> dict[str, Any]:
-    """The members of RFC 9457, and which fields were wrong.  errors: {"field", "message"} each."""
+    """The members of RFC 9457, and which fields were wrong.  errors: {"field", "message"} each; the first few stay."""
     body: dict[str, Any] = {
         "type": "about:blank",
         "title": TITLES.get(status) or HTTPStatus(status).phrase,
         "status": status,
-        "detail": detail,
+        "detail": _shortened(detail),
         **more,
     }
     if errors:
-        body |= {"field": errors[0]["field"], "errors": list(errors)}
+        told = [{name: _shortened(text) for name, text in error.items()} for error in errors[:MOST_ERRORS]]
+        body |= {"field": told[0]["field"], "errors": told}
     return body
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= MOST_CHARACTERS else f"{text[:MOST_CHARACTERS]} ..."
 
 
 def problem_response(
@@ -99,12 +107,14 @@ def _http_error(_request: HttpRequest, exc: HttpError) -> HttpResponse:
 
 def _validation(_request: HttpRequest, exc: ValidationError) -> HttpResponse:
     errors = []
-    for error in exc.errors:
+    for error in exc.errors[:MOST_ERRORS]:
         # ("body", <parameter of the function>, "settings", "population") -> settings.population
         place = [str(part) for part in error["loc"]]
         place = place[2:] if place[0] == "body" and len(place) > 2 else place[1:]
         errors.append({"field": ".".join(place) or "body", "message": str(error["msg"])})
     detail = "; ".join(f"{error['field']}: {error['message']}" for error in errors)
+    if len(exc.errors) > MOST_ERRORS:
+        detail = f"{len(exc.errors)} fields are wrong, the first of them: {detail}"
     return problem_response(422, detail, errors)
 
 

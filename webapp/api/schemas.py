@@ -85,9 +85,11 @@ class DrawingIn(Schema):
 
     model_config = ConfigDict(extra="forbid")
 
-    strokes: list[dict[str, Any]] = Field(
+    # Any: `parse_strokes` ends at the first one that is wrong, and an error of each would take gigabytes.
+    strokes: list[Any] = Field(
         description='{"tool": "brush"|"eraser", "size": diameter, "points": [[x, y], ...]}, '
-        '{"tool": "clear"} or {"tool": "invert"}'
+        '{"tool": "clear"} or {"tool": "invert"}',
+        json_schema_extra={"items": {"type": "object"}},
     )
 
 

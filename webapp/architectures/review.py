@@ -31,8 +31,7 @@ def discoveries(user: AbstractBaseUser | AnonymousUser) -> QuerySet[Any]:
         raise PermissionDenied("Only staff review architectures.")
     latest = Verdict.objects.filter(discovery=OuterRef("pk")).order_by("-at", "-pk")
     return (
-        Discovery.objects.select_related("job")
-        .prefetch_related("verdicts__reviewer")
+        Discovery.objects.prefetch_related("verdicts__reviewer")
         .annotate(latest_verdict=Subquery(latest.values("verdict")[:1]))
         .order_by("-created", "rank")
     )
@@ -46,7 +45,8 @@ def decide(discovery: Discovery, reviewer: User, verdict: str, note: str = "") -
         raise InvalidInput(
             f"verdict is {verdict!r}; allowed are {', '.join(Judgement.values)}", field="verdict"
         )
-    note = note.replace("\x00", "").strip()  # PostgreSQL stores no NUL
+    # PostgreSQL stores no NUL, and a form sends two characters for the line break that it counts as one.
+    note = note.replace("\x00", "").replace("\r\n", "\n").strip()
     if len(note) > NOTE_LENGTH:
         raise InvalidInput(
             f"The note has {len(note)} characters; up to {NOTE_LENGTH} are kept.", field="note"

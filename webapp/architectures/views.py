@@ -52,7 +52,7 @@ def review(request: HttpRequest) -> HttpResponse:
     task = request.GET.get("task", "")
     wanted = request.GET.get("verdict", "")
     # The networks of one search are recorded within the same moment: the best of them first.
-    newest = discoveries(request.user).order_by(TruncSecond("created").desc(), "-job", "rank")
+    newest = discoveries(request.user).order_by(TruncSecond("created").desc(), "-job_id", "rank")
     found = filtered(newest, task, wanted)
     page = Paginator(found, CARDS_PER_PAGE).get_page(request.GET.get("page"))
     job_ids = {row.job_id for row in page.object_list if row.job_id}

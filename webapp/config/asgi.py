@@ -19,6 +19,7 @@ from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402
 from channels.security.websocket import AllowedHostsOriginValidator  # noqa: E402
 from django.conf import settings  # noqa: E402
 
+from webapp.accounts.callers import is_known  # noqa: E402
 from webapp.config.security import BodyLimit  # noqa: E402
 from webapp.restorations.routing import websocket_urlpatterns  # noqa: E402
 
@@ -53,7 +54,7 @@ class UnderPrefix:
 PREFIX = settings.FORCE_SCRIPT_NAME or ""
 application = ProtocolTypeRouter(
     {
-        "http": UnderPrefix(BodyLimit(pages), PREFIX),
+        "http": UnderPrefix(BodyLimit(pages, is_known=is_known), PREFIX),
         "websocket": UnderPrefix(
             AllowedHostsOriginValidator(AuthMiddlewareStack(URLRouter(websocket_urlpatterns))), PREFIX
         ),

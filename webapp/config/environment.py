@@ -157,7 +157,8 @@ def _redis(url: str) -> str:
         url = "redis+socket://" + url.removeprefix("unix://")
     if url and not url.startswith(("redis://", "rediss://", "redis+socket:///")):
         raise ImproperlyConfigured(
-            f"NASDIP_REDIS_URL is {url!r}; it must begin with redis://, rediss:// or redis+socket:///."
+            f"NASDIP_REDIS_URL ends in {url.rsplit('@', maxsplit=1)[-1]!r}; "  # never a password in a message
+            "it must begin with redis://, rediss:// or redis+socket:///."
         )
     return url
 
@@ -191,13 +192,20 @@ def database_settings(url: str, slots: int = 1) -> dict[str, object]:
         }
     if parts.scheme in ("postgresql", "postgres"):
         query = dict(parse_qsl(parts.query))
+        try:
+            port = parts.port
+        except ValueError:
+            raise ImproperlyConfigured(
+                "NASDIP_DATABASE_URL has no port that is a number after its host; "
+                "characters like / ? # @ in a password are written %2F %3F %23 %40."
+            ) from None
         return {
             "ENGINE": "django.db.backends.postgresql",
             "NAME": unquote(parts.path.lstrip("/")) or "nasdip",
             "USER": unquote(parts.username or ""),
             "PASSWORD": unquote(parts.password or ""),
             "HOST": query.pop("host", unquote(parts.hostname or "")),
-            "PORT": query.pop("port", str(parts.port or "")),
+            "PORT": query.pop("port", str(port or "")),
             "CONN_MAX_AGE": 0,
             "CONN_HEALTH_CHECKS": True,  # the pool hands out no connection that the server has cut
             "OPTIONS": {**query, "pool": {"min_size": 1, "max_size": max(20, slots + 8), "timeout": 20}},

@@ -21,6 +21,14 @@ UPLOADS = "/api/v1/pictures"
 """The one address, under the path prefix, where pictures are sent to."""
 
 _MOST_DRAINED = 4
+_TOO_LARGE = (
+    b'{"type":"about:blank","title":"Content Too Large","status":413,'
+    b'"detail":"The request is over %d MB; pictures may have up to 50 MB, all else is smaller."}'
+)
+_STRANGER = (
+    b'{"type":"about:blank","title":"Unauthorized","status":401,'
+    b'"detail":"Sign in, or send a token of your account: Authorization: Bearer TOKEN."}'
+)
 
 Message = MutableMapping[str, Any]
 
@@ -79,19 +87,34 @@ class ContentSecurityPolicy:
 class BodyLimit:
     """ASGI middleware that ends a request whose body grows over a limit, before Django spools it to disk.
 
-    It stands before authentication, so what anybody may send is small but for where pictures are taken in.
+    It stands before authentication, so what a stranger may send is small, also to where pictures are taken in.
     """
 
-    def __init__(self, app: Callable[..., Awaitable[None]], limit: int | None = None) -> None:
-        """limit: bytes for every address (None: LARGEST_UPLOAD for uploads, else LARGEST_BODY)."""
+    def __init__(
+        self,
+        app: Callable[..., Awaitable[None]],
+        limit: int | None = None,
+        *,
+        is_known: Callable[[MutableMapping[str, Any]], Awaitable[bool]],
+    ) -> None:
+        """limit: bytes for every address (None: LARGEST_UPLOAD for uploads, else LARGEST_BODY).
+
+        is_known: whether a request's sender is somebody of this site, who may upload.
+        """
         self.app = app
         self.limit = limit
+        self.is_known = is_known
 
-    def _limit(self, scope: MutableMapping[str, Any]) -> int:
+    async def _limit(self, scope: MutableMapping[str, Any]) -> tuple[int, bytes]:
+        """Bytes that the body may have, and the answer to one that has more."""
         if self.limit is not None:
-            return self.limit
+            return self.limit, _TOO_LARGE % (self.limit >> 20)
         uploads = f"{settings.FORCE_SCRIPT_NAME or ''}{UPLOADS}"
-        return LARGEST_UPLOAD if (scope["method"], scope["path"]) == ("POST", uploads) else LARGEST_BODY
+        if (scope["method"], scope["path"]) != ("POST", uploads):
+            return LARGEST_BODY, _TOO_LARGE % (LARGEST_BODY >> 20)
+        if await self.is_known(scope):
+            return LARGEST_UPLOAD, _TOO_LARGE % (LARGEST_UPLOAD >> 20)
+        return LARGEST_BODY, _STRANGER
 
     async def __call__(
         self,
@@ -102,11 +125,11 @@ class BodyLimit:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        limit = self._limit(scope)
+        limit, answer = await self._limit(scope)
         declared = dict(scope["headers"]).get(b"content-length", b"0")
         if declared.isdigit() and int(declared) > limit:
             await self._drain(receive, limit)
-            await self._refuse(send, limit)
+            await self._refuse(send, answer)
             return
         seen = 0
         refused = False
@@ -118,7 +141,7 @@ class BodyLimit:
                 seen += len(message.get("body", b""))
                 if seen > limit and not refused:
                     refused = True
-                    await self._refuse(send, limit)
+                    await self._refuse(send, answer)
                     return {"type": "http.disconnect"}
             return message
 
@@ -137,16 +160,11 @@ class BodyLimit:
             if message["type"] != "http.request" or not message.get("more_body"):
                 return
 
-    async def _refuse(self, send: Callable[[Message], Awaitable[None]], limit: int) -> None:
-        body = (
-            b'{"type":"about:blank","title":"Content Too Large","status":413,'
-            b'"detail":"The request is over %d MB; pictures may have up to 50 MB, all else is smaller."}'
-            % (limit >> 20)
-        )
+    async def _refuse(self, send: Callable[[Message], Awaitable[None]], body: bytes) -> None:
         await send(
             {
                 "type": "http.response.start",
-                "status": 413,
+                "status": 401 if body == _STRANGER else 413,
                 "headers": [
                     (b"content-type", b"application/problem+json"),
                     (b"content-length", str(len(body)).encode()),

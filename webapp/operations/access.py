@@ -2,7 +2,7 @@
 
 Keys: `url`, `user`, `password`, `token`. The file is the only place where the password and the token are kept
 as text. A user who changes the password on the site makes the one in the file void, which is then left empty;
-a user or a token that is gone is made anew.
+a user or a token that is gone is made anew, the user with another password.
 """
 
 from __future__ import annotations
@@ -15,7 +15,16 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-__all__ = ["OWNER", "Access", "database_released", "new_password", "reset_password", "settle"]
+__all__ = [
+    "OWNER",
+    "Access",
+    "chosen_folder",
+    "database_released",
+    "new_password",
+    "new_token",
+    "reset_password",
+    "settle",
+]
 
 OWNER = "owner"
 TOKEN_NAME = "access.json"  # noqa: S105 - the name of a token, not one
@@ -50,6 +59,12 @@ class Access:
         draft.replace(folder / "access.json")
 
 
+def chosen_folder(given: Path | None) -> Path:
+    """The data folder, as it was written: the given one, else NASDIP_DATA, else `~/.local/share/nasdip`."""
+    home = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local/share") / "nasdip"
+    return given or Path(os.environ.get("NASDIP_DATA") or home)
+
+
 def new_password() -> str:
     return secrets.token_urlsafe(12)
 
@@ -69,9 +84,9 @@ def settle(folder: Path, url: str) -> tuple[Access, bool]:
     user = User.objects.filter(username=name).first()
     fresh = user is None
     if user is None:
-        password = password or new_password()
+        # Never the password that is known: whoever was removed or renamed for it must not come back by it.
+        password = new_password()
         user = User.objects.create_superuser(name, password=password)
-        fresh = known is None or password != known.password
     elif not (password and user.check_password(password)):
         password = ""
     token = known.token if known is not None else ""
@@ -98,6 +113,16 @@ def reset_password(folder: Path, name: str) -> str | None:
     if known is not None and known.user == name:
         Access(url=known.url, user=name, password=password, token=known.token).write(folder)
     return password
+
+
+def new_token(name: str) -> str | None:
+    """Make an API token for user `name` and return its text; None when there is no such user. Needs Django set up."""
+    from django.contrib.auth.models import User
+
+    from webapp.accounts import tokens
+
+    user = User.objects.filter(username=name).first()
+    return None if user is None else tokens.issue(user, "made by an operator")
 
 
 @contextlib.contextmanager

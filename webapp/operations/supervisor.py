@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -87,8 +88,7 @@ class _Child:
         self._mourner: threading.Thread | None = None
 
     def start(self, bound: _Tether) -> None:
-        if self.log.exists() and self.log.stat().st_size > LARGEST_LOG_BYTES:
-            self.log.replace(self.log.with_name(self.log.name + ".1"))
+        self.trim_log()
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 bound.command(self.plan.command),
@@ -100,6 +100,12 @@ class _Child:
                 start_new_session=True,  # Ctrl-C reaches the supervisor alone, which stops them in order
             )
         self._started = time.monotonic()
+
+    def trim_log(self) -> None:
+        """Put a log that has grown large aside; the process keeps its own end of the file, which it only appends to."""
+        if self.log.exists() and self.log.stat().st_size > LARGEST_LOG_BYTES:
+            shutil.copyfile(self.log, self.log.with_name(self.log.name + ".1"))
+            os.truncate(self.log, 0)
 
     def reap(self) -> str | None:
         """When the process has ended since the last call, how; the next start is planned."""
@@ -193,6 +199,8 @@ class Supervisor:
                     child.start(self._tether)
                 except OSError as error:  # no log, no process to be had: the others go on
                     self._say(child.put_off(error))
+            with contextlib.suppress(OSError):  # a full disk: at the next tick, then
+                child.trim_log()
         time.sleep(0.2)
 
     def run(self) -> None:

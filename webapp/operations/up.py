@@ -24,7 +24,7 @@ from functools import partial
 from pathlib import Path
 
 from webapp.operations import sample
-from webapp.operations.access import Access, database_released, settle
+from webapp.operations.access import Access, chosen_folder, database_released, settle
 from webapp.operations.broker import Broker, find_broker
 from webapp.operations.here import open_here
 from webapp.operations.preflight import Address, CannotStart, check_disk, check_port, data_folder, hold
@@ -79,8 +79,7 @@ def parse(arguments: Sequence[str]) -> Options:
         parser.error(f"--port {told.port}: it must be from 1 to 65535")
     if not 1 <= told.workers <= 64:
         parser.error(f"--workers {told.workers}: it must be from 1 to 64")
-    home = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local/share") / "nasdip"
-    data = told.data or Path(os.environ.get("NASDIP_DATA") or home)
+    data = chosen_folder(told.data)
     return Options(Address(told.host, told.port), data, told.workers, told.open, not told.no_sample)
 
 

@@ -1,4 +1,4 @@
-"""`nasdip user NAME --reset`: a new password for somebody who has lost theirs."""
+"""`nasdip user NAME --reset | --token`: a new password for somebody who has lost theirs, or a token for the API."""
 
 from __future__ import annotations
 
@@ -9,55 +9,59 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from webapp.operations.access import chosen_folder, database_released, new_token, reset_password
+
 __all__ = ["main"]
 
 
 def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="nasdip user", description="Accounts of this instance.")
     parser.add_argument("name", metavar="NAME", help="the user's name")
-    parser.add_argument(
-        "--reset", action="store_true", required=True, help="make a new password and print it"
+    made = parser.add_mutually_exclusive_group(required=True)
+    made.add_argument("--reset", action="store_true", help="make a new password and print it")
+    made.add_argument(
+        "--token",
+        action="store_true",
+        help="make a token for the API and print it; /admin/ shows and revokes tokens",
     )
     parser.add_argument(
         "--data", type=Path, help="the data folder (default: NASDIP_DATA, else ~/.local/share/nasdip)"
     )
     options = parser.parse_args(arguments)
-    if options.data is not None:
-        with contextlib.suppress(RuntimeError):  # ~nobody stays as it is, and is not there
-            options.data = options.data.expanduser()
-        options.data = options.data.absolute()
-        os.environ["NASDIP_DATA"] = str(options.data)
+    data = chosen_folder(options.data)
+    with contextlib.suppress(RuntimeError):  # ~nobody stays as it is, and is not there
+        data = data.expanduser()
+    data = data.absolute()
+    os.environ["NASDIP_DATA"] = str(data)
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "webapp.config.settings")
 
     import django
     from django.core.exceptions import ImproperlyConfigured
     from django.db import Error
 
-    from webapp.operations.access import database_released, reset_password
-
-    try:
-        if options.data is not None and not options.data.is_dir():  # the settings would make one
-            raise Error
-        django.setup()
-        from django.conf import settings
-
-        with database_released():
-            password = reset_password(settings.DATA_DIR, options.name)
-    except ImproperlyConfigured as error:
-        print(f"nasdip: {error}", file=sys.stderr)
-        return 1
-    except Error:
-        print(
-            f"nasdip: {os.environ.get('NASDIP_DATA', 'the data folder')} holds no instance yet: "
-            "start one with ./nasdip up, or name its folder with --data.",
-            file=sys.stderr,
+    os.umask(0o077)  # as `up`: nobody else reads what an instance writes
+    # Looked at first: the settings, and SQLite, would make what is not there.
+    if not os.environ.get("NASDIP_DATABASE_URL") and not (data / "nasdip.sqlite3").is_file():
+        return _refused(
+            f"{data} holds no instance yet: start one with ./nasdip up, or name its folder with --data."
         )
-        return 1
-    if password is None:
-        print(f"nasdip: there is no user {options.name!r} in this instance.", file=sys.stderr)
-        return 1
-    print(f"The new password of {options.name}: {password}")
+    try:
+        django.setup()
+        with database_released():
+            secret = new_token(options.name) if options.token else reset_password(data, options.name)
+    except ImproperlyConfigured as error:
+        return _refused(str(error))
+    except Error as error:
+        return _refused(f"the database can't be used ({str(error).strip().splitlines()[0]}).")
+    if secret is None:
+        return _refused(f"there is no user {options.name!r} in this instance.")
+    print(f"The new {'token' if options.token else 'password'} of {options.name}: {secret}")
     return 0
+
+
+def _refused(sentence: str) -> int:
+    print(f"nasdip: {sentence}", file=sys.stderr)
+    return 1
 
 
 if __name__ == "__main__":

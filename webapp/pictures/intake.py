@@ -36,6 +36,7 @@ __all__ = [
     "TooLargeError",
     "decoder",
     "digest_of",
+    "drawn_mask",
     "forget",
     "intake",
     "mask_file",
@@ -195,6 +196,20 @@ def save_strokes(picture: Picture, strokes: object) -> MaskDrawing:
     return drawing
 
 
+def drawn_mask(drawing: MaskDrawing) -> bytes:
+    """The PNG of the mask that a drawing with a hole paints (grey value >= 128: known).
+
+    Raises `turns.BusyError`, only where it has to be drawn anew.
+    """
+    try:
+        return storage.read(drawing.mask_digest)
+    except FileNotFoundError:
+        # The drawing is being saved at this moment: its row comes before its file.
+        picture = drawing.picture
+        with _drawings.turn(picture.owner_id):
+            return encode_mask(~draw(parse_strokes(drawing.strokes), picture.width, picture.height))
+
+
 def _keep_strokes(
     picture: Picture, strokes: tuple[Stroke, ...], mask_digest: str, share: float
 ) -> tuple[MaskDrawing, str]:
@@ -217,8 +232,12 @@ def _keep_strokes(
 
 
 def forget(picture: Picture) -> None:
-    """Delete a picture with its drawing and files.  Raises RestrictedError while a job restores it."""
-    drawn = MaskDrawing.objects.filter(picture=picture).values_list("mask_digest", flat=True)
-    digests = [picture.digest, picture.original_digest, picture.thumbnail_digest, *drawn]
-    picture.delete()
+    """Delete a picture with its drawing and files.  Raises RestrictedError while a job restores it, Http404."""
+    with transaction.atomic():
+        quota.hold(picture.owner)  # a job that is submitted at this moment comes before or after
+        if not Picture.objects.filter(pk=picture.pk).update(width=F("width")):
+            raise Http404("The picture was deleted at this moment.")
+        drawn = MaskDrawing.objects.filter(picture=picture).values_list("mask_digest", flat=True)
+        digests = [picture.digest, picture.original_digest, picture.thumbnail_digest, *drawn]
+        picture.delete()
     storage.delete_unreferenced(digests)

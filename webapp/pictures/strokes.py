@@ -84,10 +84,11 @@ def refusal(field: str, sentence: str) -> MaskError:
 
 
 def number(value: Any, field: str, low: float, high: float) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise refusal(field, f"{value!r} is not a finite number.")
+    # Not isfinite: JSON knows integers that no float holds.
+    if isinstance(value, bool) or not isinstance(value, int | float) or not -math.inf < value < math.inf:
+        raise refusal(field, f"{value!r:.60} is not a finite number.")
     if not low <= value <= high:
-        raise refusal(field, f"{value} is outside {low:g} to {high:g}.")
+        raise refusal(field, f"{value!s:.60} is outside {low:g} to {high:g}.")
     return float(value)
 
 
@@ -98,7 +99,7 @@ def parse_stroke(value: Any, field: str) -> Stroke:
         tool = Tool(str(value.get("tool")))
     except ValueError:
         tools = ", ".join(tool.value for tool in Tool)
-        raise refusal(f"{field}.tool", f"{value.get('tool')!r} is not one of {tools}.") from None
+        raise refusal(f"{field}.tool", f"{value.get('tool')!r:.60} is not one of {tools}.") from None
     if tool in (Tool.CLEAR, Tool.INVERT):
         return Stroke(tool)
     size = number(value.get("size"), f"{field}.size", 1.0, LIMIT_SIZE)

@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from nasdip_engine.errors import NasDipError
 from nasdip_engine.finals import tile_of_key
-from webapp.pictures import storage
+from webapp.pictures import quota, storage
 from webapp.pictures.models import MaskDrawing, Picture
 from webapp.restorations import events, notify, workers
 from webapp.restorations.assignments import finished
@@ -132,6 +132,7 @@ def cancel(job_id: UUID, owner: User) -> Job:
 def delete(job: Job) -> None:
     """Delete the job with its files; and its picture, where no other job has it.  Raises NotPossible."""
     with transaction.atomic():
+        quota.hold(job.owner)  # of two jobs of one picture that go at once, one is the last to have it
         row = hold(job.pk)
         if row is None:
             return

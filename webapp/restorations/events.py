@@ -14,7 +14,7 @@ from typing import Any, TypedDict, cast
 from uuid import UUID
 
 from django.db import connection, transaction
-from django.db.models import F
+from django.db.models import F, Subquery
 from django.db.models.functions import Now
 
 from webapp.restorations import notify
@@ -249,7 +249,9 @@ def after(job_id: UUID, number: int, limit: int = PAGE) -> list[dict[str, Any]]:
 def recently(job_id: UUID, kind: EventKind, seconds: float) -> bool:
     """Whether the job has an event of that kind younger than `seconds`; one from before the clock was set back is not."""
     since = Now() - timedelta(seconds=seconds)
-    return Event.objects.filter(job_id=job_id, kind=kind, at__gt=since, at__lte=Now()).exists()
+    # From the end, along the index of numbers: a job may have many thousands.
+    newest = Event.objects.filter(job_id=job_id, kind=kind).order_by("-number").values("pk")[:1]
+    return Event.objects.filter(pk=Subquery(newest), at__gt=since, at__lte=Now()).exists()
 
 
 def _shown(event: Event) -> dict[str, Any]:

@@ -63,7 +63,7 @@ def submit(
         job = Job.objects.create(
             owner=owner,
             picture=picture,
-            name=(name or picture.name)[:255],
+            name=((name or "").strip() or picture.name)[:255],
             task=asked.kind.value,
             factor=asked.factor,
             noise="" if asked.noise_is_default else asked.noise,

@@ -32,7 +32,7 @@ def history(request: HttpRequest) -> HttpResponse:
 
     ?q= looks in names; ?state=, ?task= and ?page= choose; unknown values filter nothing.
     """
-    q = request.GET.get("q", "").strip()
+    q = request.GET.get("q", "").replace("\x00", "").strip()  # PostgreSQL knows no NUL
     state = request.GET.get("state", "")
     task = request.GET.get("task", "")
     jobs = visible_to(request.user).select_related("picture").order_by("-queued_at", "-id")
