@@ -20,7 +20,7 @@ and the truth against the clean picture, which nothing sees. Rows are ordered ge
 row that stands is not computed again. The rows are the study's own store, not the evaluation store: that one forgets everything
 with each mended line of the engine, and its evaluations hold one set out, not several. With --keep DIR the averaged outputs stay
 there too, so that a score that is thought of later costs no training: it is added to `_scores` here and to `scores_of` in
-`fitness_tables`, and rows made before it lack it. About 10 s of one core a row, some seven core-hours in all.
+`fitness_tables`, and rows made before it lack it. About 10 s of one core a row, some nine core-hours in all.
 """
 
 from __future__ import annotations

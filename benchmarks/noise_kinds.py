@@ -6,7 +6,7 @@
 least held-out error and fits it for up to 600 (noise and enlarging again with all observations): a preview in small.
 What an arm assumes decides its held-out set, its error and its loss, nothing else. The true PSNR against the clean picture
 decides nothing: it says what the held-out error cost, as regret (best network of the three less the one taken; best moment of
-the last fit less the one taken). An arm that stands in the results file is not run again. About eight minutes of one core.
+the last fit less the one taken). An arm that stands in the results file is not run again. About twelve minutes of one core.
 """
 
 from __future__ import annotations

@@ -127,8 +127,8 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--tile",
         type=int,
-        help="a picture of more pixels a side is fitted in overlapping tiles of at most so many, 64 to 1024 "
-        "(default 512; enlarged tiles have twice that)",
+        help="a picture of more pixels a side, or a result of over four times as many, is fitted in overlapping tiles of at "
+        "most so many, 64 to 1024 (default 512; enlarged tiles have twice that)",
     )
     parser.add_argument(
         "--tile-finalists",

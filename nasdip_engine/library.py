@@ -32,7 +32,7 @@ from nasdip_engine.question import (
 )
 from nasdip_engine.run_folder import check_output_folder, write_run
 from nasdip_engine.seeding import Seeds
-from nasdip_engine.task import Task, TaskKind
+from nasdip_engine.task import FACTORS, Task, TaskKind
 
 __all__ = ["Restoration", "SearchResult", "restore", "search"]
 
@@ -175,7 +175,10 @@ def _question(
             )
         wanted = task
     else:
-        wanted = Task(_kind(task), 1 if factor is None else factor)
+        kind = _kind(task)
+        if kind is TaskKind.UPSCALE and factor is None:
+            raise SettingsError(f"upscale needs a factor, {FACTORS[0]} to {FACTORS[-1]}", field="factor")
+        wanted = Task(kind, 1 if factor is None else factor)
     given = {name: _plain(value) for name, value in (settings or {}).items()}
     wanted = task_for(preset, wanted, wanted.kernel if isinstance(task, Task) else given.get("kernel"))
     chosen = settings_for(preset, wanted, given)

@@ -27,7 +27,7 @@ Say = Callable[[str], None]
 def _best(ranked: Sequence[Ranked]) -> dict[str, Any]:
     if not ranked:
         raise CannotGoOn(
-            "no network of this search has a fitness; raise the population, the generations or the cost cap"
+            "no network of this search has a fitness; raise the population, the generations or, where it is set, the cost cap"
         )
     winner = ranked[0]
     return {

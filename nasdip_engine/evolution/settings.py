@@ -308,16 +308,25 @@ def settings_for(preset: str, task: Task, overrides: Mapping[str, Any] | None = 
     return settings
 
 
+_ALSO: Mapping[str, str] = MappingProxyType(
+    {
+        "hold_out_share": ", or 0 with fitness lpips-observed",
+        "final_jitter": ", or null: as jitter",
+        "refit": ", or null: as runs before 0.3.0",
+    }
+)
+
+
 def allowed_values() -> dict[str, str]:
     """What each setting that may be set by hand allows, in words: "2 to 1000", "sym, asym or asymt"."""
     words = {}
     for field in fields(SearchSettings):
         if field.name in RANGES:
             low, high = RANGES[field.name]
-            words[field.name] = f"{low} to {high}"
+            words[field.name] = f"{low} to {high}{_ALSO.get(field.name, '')}"
         elif field.name != "preset":
             *others, last = (str(choice).lower() for choice in CHOICES[field.name] if choice is not None)
-            words[field.name] = f"{', '.join(others)} or {last}"
+            words[field.name] = f"{', '.join(others)} or {last}{_ALSO.get(field.name, '')}"
     return words
 
 

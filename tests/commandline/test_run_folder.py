@@ -236,6 +236,6 @@ def test_masks_that_leave_too_little_are_refused_at_once(photographs: Path, tmp_
     (tmp_path / "pixel.png").write_bytes(encode_mask(known))
     asked = ["restore", photographs / "clean.png", "--task", "inpaint", *TINY, "--out", tmp_path / "run"]
     ended = nasdip(*asked, "--mask", tmp_path / "pixel.png")
-    assert ended.code == 2 and "at least 2 pixels are needed" in ended.line
+    assert ended.code == 2 and "1 known pixel; at least 2 are needed" in ended.line
     ended = nasdip(*asked, "--mask", tmp_path / "block.png", "--noise", "correlated")
     assert ended.code == 2 and "at least 2 blocks of 4 x 4 pixels are needed" in ended.line

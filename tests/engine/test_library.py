@@ -52,7 +52,7 @@ def test_a_result_has_the_kind_and_size_of_the_picture() -> None:
         ({"picture": np.zeros((20, 40, 3), np.uint8)}, "40 x 20 pixels; each side must be at least 32"),
         ({"picture": "nowhere.png"}, "nowhere.png: there is no such file"),
         ({"task": "sharpen"}, "task is 'sharpen'; allowed are denoise, inpaint, upscale"),
-        ({"task": "upscale"}, "factor"),
+        ({"task": "upscale"}, "upscale needs a factor, 2 to 8"),
         ({"task": "denoise", "factor": 2}, "factor"),
         (
             {"picture": np.zeros((1300, 1400, 3), np.uint8), "task": "upscale", "factor": 8},

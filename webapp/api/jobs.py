@@ -49,8 +49,6 @@ router = Router(tags=["jobs"])
 
 DEFAULT_FACTOR = 4
 KEY_LENGTH = 255
-UNFINISHED_JOBS = 100
-"""Of one user at a time, unless the settings say otherwise."""
 # Fields of a request's own; any other field that the engine names is one of its settings.
 OWN_FIELDS = frozenset(
     {"picture", "mask", "task", "factor", "noise", "preset", "seed", "name", "Idempotency-Key"}
@@ -259,7 +257,7 @@ def _as_asked_now(kept: dict[str, Any], asked: dict[str, Any]) -> dict[str, Any]
 
 
 def _refuse_too_many(owner: User) -> None:
-    limit = getattr(settings, "UNFINISHED_JOBS", UNFINISHED_JOBS)
+    limit = settings.UNFINISHED_JOBS
     unfinished = visible_to(owner).exclude(state__in=ENDED).count()
     if unfinished >= limit:
         raise ProblemError(

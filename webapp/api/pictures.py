@@ -76,7 +76,7 @@ def upload_picture(
 ) -> Status[dict[str, Any]]:
     """Take in a picture: PNG, JPEG, WebP, BMP or TIFF, one frame, up to 50 MB and 40 megapixels.
 
-    The answer's notes say what was done to it (turned upright, alpha dropped, 16 bit read as 8 ...).
+    The answer's notes say what was done to it (turned upright, transparency kept, CMYK converted ...).
     Send one after the other: a third that would have to wait is told 429.
     """
     try:
@@ -124,7 +124,7 @@ def delete_picture(request: HttpRequest, picture_id: UUID) -> Status[None]:
 
 @router.get("pictures/{uuid:picture_id}/image.png", response={404: ProblemOut}, url_name="picture_image")
 def picture_image(request: HttpRequest, picture_id: UUID) -> HttpResponseBase:
-    """The picture as it was taken in (PNG, 8 bit, upright)."""
+    """The picture as it was taken in (PNG, upright, in its own depth and with its transparency)."""
     picture = picture_for(request.auth, picture_id)
     return png_response(request, picture.digest, f"{picture.name}.png")
 

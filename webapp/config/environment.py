@@ -158,7 +158,7 @@ def _redis(url: str) -> str:
     if url and not url.startswith(("redis://", "rediss://", "redis+socket:///")):
         raise ImproperlyConfigured(
             f"NASDIP_REDIS_URL ends in {url.rsplit('@', maxsplit=1)[-1]!r}; "  # never a password in a message
-            "it must begin with redis://, rediss:// or redis+socket:///."
+            "it must begin with redis://, rediss:// or unix:///."
         )
     return url
 
