@@ -1,6 +1,6 @@
 # A worker: takes leases from the database and fits networks. Without a GPU by default; build with
 #   --build-arg TORCH_INDEX=ADDRESS
-# to take torch from another index than the default one, such as PyTorch's CPU-only index (a tenth of the size).
+# to take torch from another index than the default one, such as PyTorch's CPU-only index (a quarter of the size).
 FROM python:3.12-slim-bookworm
 ARG TORCH_INDEX=
 

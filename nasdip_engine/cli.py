@@ -179,9 +179,7 @@ def _parser() -> argparse.ArgumentParser:
     restore.add_argument(
         "--reference", type=Path, help="a clean picture of the result's size, for PSNR, SSIM and LPIPS only"
     )
-    restore.add_argument(
-        "--out", type=Path, required=True, help="folder for the result; one that holds a run is refused"
-    )
+    restore.add_argument("--out", type=Path, required=True, help="a new or empty folder for the result")
     restore.add_argument(
         "--workers", type=int, help="evaluations at once (default: cores / threads); never changes the result"
     )
@@ -212,7 +210,7 @@ def _parser() -> argparse.ArgumentParser:
 
     commands.add_parser("up", help="start the application (the launcher does this)")
     commands.add_parser("test", help="run the tests (the launcher does this)")
-    commands.add_parser("user", help="make a new password (the launcher does this)")
+    commands.add_parser("user", help="make a new password or API token (the launcher does this)")
     return parser
 
 
@@ -353,5 +351,5 @@ def main(argv: Sequence[str] | None = None) -> int:
         _say(f"nasdip: {where}{problem.strerror or problem}")
         return 1
     except KeyboardInterrupt as interrupt:
-        _say("nasdip: interrupted; nothing was kept")
+        _say("nasdip: interrupted; no result was kept")
         return 128 + (interrupt.number if isinstance(interrupt, EndedBySignal) else signal.SIGINT)

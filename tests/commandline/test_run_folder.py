@@ -145,7 +145,7 @@ def test_sigterm_leaves_nothing_behind(photographs: Path, tmp_path: Path) -> Non
             started.kill()
             started.wait()
     assert started.returncode == 128 + signal.SIGTERM
-    assert said.splitlines()[-1] == "nasdip: interrupted; nothing was kept"
+    assert said.splitlines()[-1] == "nasdip: interrupted; no result was kept"
     assert scratch_of(scratch) == [] and not out.exists()
     _, alive = psutil.wait_procs(children, timeout=30)
     assert alive == []

@@ -60,7 +60,7 @@ class Access:
 
 
 def chosen_folder(given: Path | None) -> Path:
-    """The data folder, as it was written: the given one, else NASDIP_DATA, else `~/.local/share/nasdip`."""
+    """The data folder, as it was written: the given one, else NASDIP_DATA, else `nasdip` in XDG_DATA_HOME or `~/.local/share`."""
     home = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local/share") / "nasdip"
     return given or Path(os.environ.get("NASDIP_DATA") or home)
 

@@ -65,7 +65,9 @@ def parse(arguments: Sequence[str]) -> Options:
         "--host", default="127.0.0.1", help="address to listen on (default: this machine only)"
     )
     parser.add_argument(
-        "--data", type=Path, help="data folder (default: NASDIP_DATA, else ~/.local/share/nasdip)"
+        "--data",
+        type=Path,
+        help="data folder (default: NASDIP_DATA, else nasdip in XDG_DATA_HOME or ~/.local/share)",
     )
     parser.add_argument(
         "--workers", type=int, default=1, help="worker processes, which share the cores (default: 1)"

@@ -25,7 +25,9 @@ def main(arguments: Sequence[str]) -> int:
         help="make a token for the API and print it; /admin/ shows and revokes tokens",
     )
     parser.add_argument(
-        "--data", type=Path, help="the data folder (default: NASDIP_DATA, else ~/.local/share/nasdip)"
+        "--data",
+        type=Path,
+        help="the data folder (default: NASDIP_DATA, else nasdip in XDG_DATA_HOME or ~/.local/share)",
     )
     options = parser.parse_args(arguments)
     data = chosen_folder(options.data)
