@@ -311,8 +311,8 @@ def settings_for(preset: str, task: Task, overrides: Mapping[str, Any] | None = 
 _ALSO: Mapping[str, str] = MappingProxyType(
     {
         "hold_out_share": ", or 0 with fitness lpips-observed",
-        "final_jitter": ", or null: as jitter",
-        "refit": ", or null: as runs before 0.3.0",
+        "final_jitter": ", or null (as jitter)",
+        "refit": ", or null (as runs before 0.3.0)",
     }
 )
 
