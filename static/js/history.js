@@ -12,6 +12,15 @@ if (filters instanceof HTMLFormElement) {
   filters.addEventListener("change", (event) => {
     if (event.target instanceof HTMLSelectElement) filters.requestSubmit();
   });
+  // What was chosen before this script came counts, too (the form has `autocomplete=off`: no browser fills it in).
+  const changed = [...filters.querySelectorAll("select")].some(
+    (select) => select.value !== (/** @type {HTMLOptionElement | null} */ (select.querySelector("option[selected]"))?.value ?? ""),
+  );
+  if (changed) filters.requestSubmit();
+  // Back from the filtered list the browser may show this one as it was left: with a filter that it does not have.
+  window.addEventListener("pageshow", (event) => {
+    if (event.persisted) filters.reset();
+  });
 }
 
 /** @param {HTMLElement} card */

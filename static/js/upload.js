@@ -57,10 +57,12 @@ class UploadPage {
   }
 
   listen() {
-    this.input.addEventListener("change", () => {
+    const takeChosen = () => {
       this.take([...(this.input.files ?? [])]);
       this.input.value = "";
-    });
+    };
+    this.input.addEventListener("change", takeChosen);
+    takeChosen(); // what was chosen before this script came
     let depth = 0;
     const over = (/** @type {boolean} */ on) => this.zone.toggleAttribute("data-over", on);
     document.addEventListener("dragenter", (event) => {
