@@ -11,6 +11,7 @@ import argparse
 import io
 import json
 import os
+import shlex
 import signal
 import sys
 from collections.abc import Sequence
@@ -184,7 +185,12 @@ def _parser() -> argparse.ArgumentParser:
         "--workers", type=int, help="evaluations at once (default: cores / threads); never changes the result"
     )
 
-    evaluate = commands.add_parser("evaluate", help="the fitness of one genome, as one JSON line")
+    evaluate = commands.add_parser(
+        "evaluate",
+        help="the fitness of one genome, as one JSON line",
+        description="The fitness of one genome, as one JSON line. Takes the settings of `restore`, so that a command can be "
+        "repeated; those of breeding, racing, final fits and tiles change nothing here.",
+    )
     evaluate.add_argument("picture", type=Path, nargs="?", help="a picture (with --task), instead of --like")
     evaluate.add_argument("--like", type=Path, help="picture, mask, task, settings and seeds of this run")
     evaluate.add_argument("--genome", required=True, help="text form, asym:5:HEX, asymt:5:HEX or sym:5:HEX")
@@ -208,10 +214,16 @@ def _parser() -> argparse.ArgumentParser:
 
     store_commands.add_commands(commands)
 
-    commands.add_parser("up", help="start the application (the launcher does this)")
-    commands.add_parser("test", help="run the tests (the launcher does this)")
-    commands.add_parser("user", help="make a new password or API token (the launcher does this)")
+    for name, what in _LAUNCHED.items():
+        commands.add_parser(name, help=f"{what} (the launcher does this)", add_help=False)
     return parser
+
+
+_LAUNCHED = {
+    "up": "start the application",
+    "test": "run the tests",
+    "user": "make a new password or API token",
+}
 
 
 def _say(text: str) -> None:
@@ -229,9 +241,16 @@ def _restore(arguments: argparse.Namespace) -> int:
     store = store_commands.store_of(arguments)
     for line in asked.notes:
         _say(line)
-    run = local_run.restore_to_folder(
-        asked, arguments.out, reference=clean, workers=arguments.workers, say=_say, store=store
-    )
+    try:
+        run = local_run.restore_to_folder(
+            asked, arguments.out, reference=clean, workers=arguments.workers, say=_say, store=store
+        )
+    except KeyboardInterrupt:
+        if store is not None:
+            _say(
+                f"nasdip: the store {store.folder} keeps what was trained; the same command goes on from there"
+            )
+        raise
     print(_summary(run, arguments.out))
     return 0
 
@@ -326,11 +345,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     Ended by another signal than Ctrl-C's the code is 128 and its number.
     """
-    arguments = _parser().parse_args(argv)
-    command = _COMMANDS.get(arguments.command)
-    if command is None:
-        _say(f"nasdip: `{arguments.command}` is started by the launcher: ./nasdip {arguments.command}")
+    given = list(sys.argv[1:] if argv is None else argv)
+    if given and given[0] in _LAUNCHED:  # whatever options follow are the launcher's
+        _say(f"nasdip: `{given[0]}` is started by the launcher: ./nasdip {shlex.join(given)}")
         return 2
+    arguments = _parser().parse_args(given)
+    command = _COMMANDS[arguments.command]
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # names that a terminal can't write

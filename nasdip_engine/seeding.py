@@ -51,13 +51,17 @@ class Seeds:
     def __post_init__(self) -> None:
         for field, value in asdict(self).items():
             if type(value) is not int or not 0 <= value <= SEED_LIMIT:
-                raise SettingsError(f"{field} is {value!r}; allowed is 0 to {SEED_LIMIT}", field=field)
+                raise SettingsError(
+                    f"{field} is {value!r}; allowed is a whole number, 0 to {SEED_LIMIT}", field=field
+                )
 
     @classmethod
     def from_seed(cls, seed: int) -> Seeds:
         """Both seeds of a search from the one that a user gives.  Raises SettingsError out of range."""
         if type(seed) is not int or not 0 <= seed <= SEED_LIMIT:
-            raise SettingsError(f"seed is {seed!r}; allowed is 0 to {SEED_LIMIT}", field="seed")
+            raise SettingsError(
+                f"seed is {seed!r}; allowed is a whole number, 0 to {SEED_LIMIT}", field="seed"
+            )
         derived = (
             int.from_bytes(_digest(seed, purpose)[:4], "big") & SEED_LIMIT
             for purpose in ("evaluation", "evolution")

@@ -287,7 +287,8 @@ def settings_for(preset: str, task: Task, overrides: Mapping[str, Any] | None = 
     if task.noise == IMPULSE:
         values["loss"] = "absolute"  # a squared loss follows the impulses
     # What is known of a picture with a hole is exact and pasted over the result: a refit gains nothing certain.
-    values["refit"] = given.get("refit", task.refits or base.get("refit", not task.keeps_known))
+    held = {**base, **given}.get("hold_out_share") != 0
+    values["refit"] = given.get("refit", (task.refits and held) or base.get("refit", not task.keeps_known))
     if values["refit"] is True:
         values["final_iterations"] = REFITTED.get(preset, base["final_iterations"])
     longer = values["final_iterations"] / base["iterations"]

@@ -33,7 +33,9 @@ def held_back(page: Page, script: str) -> Iterator[Callable[[], None]]:
     yield let_go
 
 
-def test_a_filter_chosen_before_its_script_came_applies(page: Page, site: RunningSite, complaints: list[str]) -> None:
+def test_a_filter_chosen_before_its_script_came_applies(
+    page: Page, site: RunningSite, complaints: list[str]
+) -> None:
     sign_up(page, site)
     boat = upload(page, site, photograph(48), "boat.png")
     jobs = [order(page, site, boat, LONG), order(page, site, boat, LONG, task="upscale", factor=2)]
@@ -55,18 +57,24 @@ def test_a_filter_chosen_before_its_script_came_applies(page: Page, site: Runnin
     assert not complaints
 
 
-def test_a_file_chosen_before_its_script_came_is_taken(page: Page, site: RunningSite, complaints: list[str]) -> None:
+def test_a_file_chosen_before_its_script_came_is_taken(
+    page: Page, site: RunningSite, complaints: list[str]
+) -> None:
     sign_up(page, site)
     with held_back(page, "upload") as let_go:
         page.goto(f"{site.url}/new/", wait_until="commit")
         content = png(photograph(48))
-        page.get_by_test_id("file").set_input_files({"name": "boat.png", "mimeType": "image/png", "buffer": content})
+        page.get_by_test_id("file").set_input_files(
+            {"name": "boat.png", "mimeType": "image/png", "buffer": content}
+        )
         let_go()
         page.wait_for_url("**/new/*-*/")
     assert not complaints
 
 
-def test_nothing_is_started_before_the_editor_is_ready(page: Page, site: RunningSite, complaints: list[str]) -> None:
+def test_nothing_is_started_before_the_editor_is_ready(
+    page: Page, site: RunningSite, complaints: list[str]
+) -> None:
     sign_up(page, site)
     picture = upload(page, site, photograph(48))
     with held_back(page, "compose") as let_go:

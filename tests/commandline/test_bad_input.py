@@ -72,7 +72,7 @@ def bad(photographs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         (["sound.png", "--task", "denoise", "--threads", "65"], ["threads", "1 to 64"]),
         (["sound.png", "--task", "denoise", "--device", "tpu"], ["device", "tpu", "cpu, cuda"]),
         (["sound.png", "--task", "denoise", "--precision", "fp8"], ["precision", "fp8", "fp32, bf16"]),
-        (["sound.png", "--task", "denoise", "--seed", "-1"], ["seed", "0 to 2147483647"]),
+        (["sound.png", "--task", "denoise", "--seed", "-1"], ["seed", "a whole number, 0 to 2147483647"]),
         (["sound.png", "--task", "denoise", "--population", "many"], ["many"]),
         (
             ["sound.png", "--task", "denoise", "--reference", "other-size.png"],
@@ -112,3 +112,14 @@ def test_what_a_run_brings_itself_is_refused_beside_like(tmp_path: Path, option:
 def test_a_switch_beside_like_is_refused_too(tmp_path: Path, option: str) -> None:
     ended = nasdip("evaluate", "--like", tmp_path, "--genome", "asym:5:" + "0" * 43, option)
     assert ended.code == 2 and f"{option} cannot be given beside --like" in ended.line
+
+
+@pytest.mark.parametrize(
+    "words", [["up", "--port", "8790"], ["user", "owner", "--token"], ["test", "--quick"]], ids=" ".join
+)
+def test_what_the_launcher_starts_is_named_with_its_options(words: list[str]) -> None:
+    ended = nasdip(*words)
+    assert (
+        ended.code == 2
+        and ended.line == f"nasdip: `{words[0]}` is started by the launcher: ./nasdip {' '.join(words)}"
+    )

@@ -125,10 +125,12 @@ def scratch_of(folder: Path) -> list[Path]:
     return list(folder.glob("nasdip-*"))
 
 
-def test_sigterm_leaves_nothing_behind(photographs: Path, tmp_path: Path) -> None:
-    scratch, out = tmp_path / "scratch", tmp_path / "run"
+@pytest.mark.parametrize("stored", [False, True], ids=["alone", "with a store"])
+def test_sigterm_leaves_nothing_behind(photographs: Path, tmp_path: Path, stored: bool) -> None:
+    scratch, out, store = tmp_path / "scratch", tmp_path / "run", tmp_path / "store"
     scratch.mkdir()
     words = ["restore", photographs / "noisy.png", "--task", "denoise", "--iterations", "20000", "--out", out]
+    words += ["--store", store] if stored else ["--no-store"]
     started = subprocess.Popen(
         [sys.executable, "-m", "nasdip_engine", *map(str, words)],
         env={**os.environ, "TMPDIR": str(scratch)},
@@ -146,6 +148,7 @@ def test_sigterm_leaves_nothing_behind(photographs: Path, tmp_path: Path) -> Non
             started.wait()
     assert started.returncode == 128 + signal.SIGTERM
     assert said.splitlines()[-1] == "nasdip: interrupted; no result was kept"
+    assert (f"the store {store} keeps what was trained" in said) == stored
     assert scratch_of(scratch) == [] and not out.exists()
     _, alive = psutil.wait_procs(children, timeout=30)
     assert alive == []

@@ -255,7 +255,8 @@ def test_all_but_a_hole_in_an_exact_picture_is_fitted_again(task: Task, refit: b
         "a preview stays one"
     )
     assert settings_for("preview", task, {"refit": None}).refit is refit
-    assert settings_for("paper", task_for("paper", task)).longest_final_fit(task) == 2000
+    paper = settings_for("paper", task_for("paper", task))
+    assert not paper.refit and paper.longest_final_fit(task) == 2000  # all observations are seen at once
     if not task.refits:
         assert settings_for("preview", task, {"refit": not refit}).refits(task) is not refit
 

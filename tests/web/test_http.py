@@ -119,3 +119,32 @@ def alive(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text("ascii").rsplit(")", 1)[1].split()[0] != "Z"
     except FileNotFoundError:
         return False
+
+
+def asked(site: Site, method: str, path: str, token: str) -> tuple[int, dict[str, str], bytes]:
+    request = urllib.request.Request(
+        f"{site.url}/api/v1/{path}",
+        method=method,
+        headers={"Authorization": f"Bearer {token}"} if token else {},
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            return answer.status, dict(answer.headers), answer.read()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, dict(error.headers), error.read()
+
+
+def test_head_is_answered_as_get_without_the_body(site: Site, alice: User) -> None:
+    status, told = post(site, alice, encoded(photograph(96, 64)), "boat.png")
+    assert status == 201
+    token = tokens.issue(alice, "head")
+    for path in (f"pictures/{told['id']}/image.png", f"pictures/{told['id']}", "pictures", "presets"):
+        whole, short = (asked(site, method, path, token) for method in ("GET", "HEAD"))
+        assert (whole[0], short[0], short[2]) == (200, 200, b"") and whole[2]
+        assert {name: short[1].get(name) for name in ("Content-Type", "Content-Length", "ETag")} == {
+            name: whole[1].get(name) for name in ("Content-Type", "Content-Length", "ETag")
+        }
+    assert asked(site, "HEAD", "pictures", "")[::2] == (401, b"")
+    assert asked(site, "HEAD", f"pictures/{uuid.uuid4()}", token)[::2] == (404, b"")
+    assert asked(site, "HEAD", f"jobs/{uuid.uuid4()}/cancel", token)[0] == 405

@@ -67,6 +67,17 @@ def test_each_verdict_is_a_row_and_the_last_one_counts(done_job: Job, reviewer: 
     assert sorted(Verdict.objects.values_list("verdict", "note")) == [("approve", ""), ("reject", "too deep")]
 
 
+def test_a_form_sent_twice_is_one_verdict(done_job: Job, reviewer: User) -> None:
+    row = discovery.record(done_job)[0]
+    once = review.decide(row, reviewer, "approve", "few skips")
+    assert review.decide(row, reviewer, "approve", " few skips ") == once
+    other = User.objects.create_user("carol", is_staff=True)
+    review.decide(row, other, "approve", "few skips")
+    review.decide(row, reviewer, "approve", "few skips")  # after another's it is said anew
+    review.decide(row, reviewer, "approve", "fewer skips")
+    assert row.verdicts.count() == 4
+
+
 @pytest.mark.parametrize("representation", ["sym", "asym", "asymt"])
 def test_the_page_shows_networks_of_every_representation_and_reduced_pictures(
     client: Client, alice: User, reviewer: User, representation: str

@@ -281,7 +281,7 @@ def list_jobs(
         wanted &= Q(state=state)
     if task is not None:
         wanted &= Q(task=task)
-    rows = visible_to(request.auth).filter(wanted).order_by("-queued_at", "-id")
+    rows = visible_to(request.auth).filter(wanted).defer("run").order_by("-queued_at", "-id")
     return {"count": rows.count(), "jobs": [job_json(job) for job in rows[offset : offset + limit]]}
 
 

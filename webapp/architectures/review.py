@@ -38,7 +38,10 @@ def discoveries(user: AbstractBaseUser | AnonymousUser) -> QuerySet[Any]:
 
 
 def decide(discovery: Discovery, reviewer: User, verdict: str, note: str = "") -> Verdict:
-    """Record one reviewer's verdict.  Raises PermissionDenied, or InvalidInput naming the field."""
+    """Record one reviewer's verdict; what was said last and is said again, as by a form sent twice, is one.
+
+    Raises PermissionDenied, or InvalidInput naming the field.
+    """
     if not may_review(reviewer):
         raise PermissionDenied("Only staff review architectures.")
     if verdict not in Judgement.values:
@@ -51,4 +54,7 @@ def decide(discovery: Discovery, reviewer: User, verdict: str, note: str = "") -
         raise InvalidInput(
             f"The note has {len(note)} characters; up to {NOTE_LENGTH} are kept.", field="note"
         )
+    last = Verdict.objects.filter(discovery=discovery).order_by("-at", "-pk").first()
+    if last and (last.reviewer, last.verdict, last.note) == (reviewer, verdict, note):
+        return last
     return Verdict.objects.create(discovery=discovery, reviewer=reviewer, verdict=verdict, note=note)

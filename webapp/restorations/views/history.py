@@ -35,7 +35,7 @@ def history(request: HttpRequest) -> HttpResponse:
     q = request.GET.get("q", "").replace("\x00", "").strip()  # PostgreSQL knows no NUL
     state = request.GET.get("state", "")
     task = request.GET.get("task", "")
-    jobs = visible_to(request.user).select_related("picture").order_by("-queued_at", "-id")
+    jobs = visible_to(request.user).select_related("picture").defer("run").order_by("-queued_at", "-id")
     if q:
         jobs = jobs.filter(name__icontains=q)
     if state in set(JobState):
