@@ -34,7 +34,7 @@ from benchmarks.study_fits import RowFile, add_row_options, shard_of
 from benchmarks.study_pictures import Problem, problem
 from nasdip_engine.evolution.history import Closed, Generation
 from nasdip_engine.evolution.search import best_of
-from nasdip_engine.evolution.settings import SearchSettings, settings_for, task_for
+from nasdip_engine.evolution.settings import SearchSettings, describe, settings_for, task_for
 from nasdip_engine.framing import search_frame
 from nasdip_engine.genome.genome import Genome
 from nasdip_engine.local import LocalSearch
@@ -51,6 +51,7 @@ from nasdip_engine.store_commands import add_options, store_of
 __all__ = ["reached", "table"]
 
 _SIDE, _GENERATIONS = 64, 5
+_LARGE_K, _LARGE_GENERATIONS = 500, 20
 _DAMAGES = ("sigma 25", "scattered 50 %", "2x")
 _AFRESH, _AFRESH_SEEDS = 2000, (990_001, 990_002)
 _PAPER, _OURS = "paper", "ours"
@@ -204,6 +205,57 @@ def _share(steps: Sequence[Row], papers: Sequence[Row]) -> str:
     return ", ".join(figures)
 
 
+def _bound(settings: SearchSettings, asked: Problem) -> int:
+    """Iterations x pixels that a search takes at most."""
+    return describe(settings, asked.task)["search_iterations"] * _SIDE**2
+
+
+def extrapolated(rows: Sequence[Row]) -> str:
+    """Markdown: what whole searches of the paper's size would cost, each protocol against the paper's.
+
+    Iterations are the bound that is known beforehand (`describe`) times the part of it that the rows of K = 16 took.  A
+    network's multiply-adds an iteration and pixel are those of the rows' last generations.  Nothing here says that a search of
+    that size finds as good a network.
+    """
+    asked = problem("astronaut", _DAMAGES[0], _SIDE, 0)
+    heads = (
+        "protocol",
+        "rows",
+        "multiply-adds an iteration and pixel",
+        "iterations x pixels, G",
+        "of the paper's",
+    )
+    lines = [f"| {' | '.join((*heads, 'multiply-adds, P', heads[-1]))} |", "|---|---|---|---|---|---|---|"]
+    papers: tuple[float, float] | None = None
+    for arm in (_PAPER, _OURS, "ours without racing"):
+        own = [row["steps"] for row in rows if row["arm"] == arm and len(row["steps"]) == _GENERATIONS]
+        if not own:
+            return "Not every protocol has a whole search yet."
+        settings = _settings(arm, asked)
+        bound = _bound(settings, asked)
+        larger = _bound(replace(settings, population=_LARGE_K, generations=_LARGE_GENERATIONS), asked)
+        taken = statistics.fmean(steps[-1]["iterations_x_pixels"] for steps in own) / bound
+        pixels = larger * taken
+        weight = statistics.fmean(
+            (steps[-1]["multiply_adds"] - steps[-2]["multiply_adds"])
+            / (steps[-1]["iterations_x_pixels"] - steps[-2]["iterations_x_pixels"])
+            for steps in own
+        )
+        papers = papers or (pixels, pixels * weight)
+        lines.append(
+            f"| {arm} | {len(own)} | {weight:,.0f} | {pixels / 1e9:.1f} | 1/{papers[0] / pixels:.1f} | "
+            f"{pixels * weight / 1e15:.2f} | 1/{papers[1] / (pixels * weight):.1f} |"
+        )
+    return "\n".join(lines)
+
+
+def _tables(rows: Sequence[Row]) -> str:
+    return (
+        f"{table(rows)}\n\nWhole searches of the paper's size (K = {_LARGE_K}, {_LARGE_GENERATIONS} generations) "
+        f"at 64 px, extrapolated, whatever they find:\n\n{extrapolated(rows)}"
+    )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     add_row_options(parser, "docs/results/search-cost.jsonl")
@@ -214,7 +266,7 @@ def main() -> None:
     file = RowFile(arguments.results, ("damage", "seed", "arm"))
     computed = partial(row, store=store_of(arguments, default=True), workers=arguments.workers)
     file.fill(shard_of(arguments, _wanted()), computed, arguments.minutes)
-    file.write_table("What a search costs", "search_cost", table)
+    file.write_table("What a search costs", "search_cost", _tables)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ import pytest
 
 from benchmarks import block_searches, content_specific, kernel_study, raced_searches, rungs_replayed
 from benchmarks.content_specific import agreement
-from benchmarks.search_cost import reached, table
+from benchmarks.search_cost import extrapolated, reached, table
 from benchmarks.study_fits import shard_of
 from nasdip_engine.errors import InvalidInput
 from nasdip_engine.evolution.presets import MEASURED, worth
@@ -72,6 +72,26 @@ def test_the_cost_of_reaching_is_that_from_which_a_search_keeps_it() -> None:
     # Charged for two generations, not for three.
     early = _search("paper", (40, 21.0), (80, 21.5), (120, 21.5))
     assert "| 1/20.0, 1/20.0 |" in table([_search("ours", (2, 20.0), (4, 21.5)), early])
+
+
+def test_a_search_of_the_papers_size_is_extrapolated_from_the_bound_and_the_last_generation() -> None:
+    """76 networks of 2000 iterations are the bound at K = 16, 9525 at K = 500; half of the bound was taken here."""
+    half = 76 * 2000 * 64**2 / 2
+
+    def grown(arm: str, part: float, weight: float) -> dict[str, object]:
+        took = [(part * half * number / 5, weight if number == 5 else 1.0) for number in range(1, 6)]
+        spent, steps = 0.0, []
+        for (pixels, each), before in zip(took, [0.0, *(pixels for pixels, _ in took)], strict=False):
+            spent += each * (pixels - before)
+            steps.append({"iterations_x_pixels": pixels, "multiply_adds": spent})
+        return {"arm": arm, "steps": steps}
+
+    rows = [grown("paper", 1, 100.0), grown("ours", 0.1, 10.0), grown("ours without racing", 0.5, 20.0)]
+    paper, ours, whole = extrapolated(rows).splitlines()[2:]
+    assert paper == "| paper | 1 | 100 | 39.0 | 1/1.0 | 0.00 | 1/1.0 |"
+    assert whole == "| ours without racing | 1 | 20 | 19.5 | 1/2.0 | 0.00 | 1/10.0 |"
+    # A race of many networks rounds less up than one of few: not quite 125 times the iterations.
+    assert ours == "| ours | 1 | 10 | 3.5 | 1/11.1 | 0.00 | 1/111.0 |"
 
 
 def test_orders_of_two_pictures_stand_beside_those_of_two_seeds() -> None:
