@@ -2,6 +2,8 @@
 /** The viewer of the result and landing pages: slider or side by side, zoom, what lies under the slider, its ground. */
 
 import { enhance, setZoom } from "./before_after.js";
+import { Problem } from "./http.js";
+import { showProblem } from "./notice.js";
 
 const GROUND = "nasdip.ground";
 
@@ -46,7 +48,6 @@ function start(viewer) {
     if (finer.naturalWidth) setZoom(figure, { width: finer.naturalWidth, height: finer.naturalHeight }, zoom);
   };
   for (const picture of [before, after]) picture.addEventListener("load", fit);
-  new ResizeObserver(fit).observe(viewer);
   fit();
 
   viewer.addEventListener("click", (event) => {
@@ -68,7 +69,8 @@ function start(viewer) {
 }
 
 /**
- * What lies under the slider: chosen in the bar, or by the link of a row of the figures' table.
+ * What lies under the slider: chosen in the bar, or by the link of a row of the figures' table. Picture, alt text and
+ * label change together, once the picture is there.
  * @param {HTMLElement} viewer
  * @param {HTMLSelectElement} select
  * @param {HTMLImageElement} before
@@ -76,15 +78,50 @@ function start(viewer) {
  */
 function chooseUnder(viewer, select, before, label) {
   const links = /** @type {NodeListOf<HTMLAnchorElement>} */ (document.querySelectorAll("a[data-show-under]"));
-  const show = () => {
-    const text = select.selectedOptions[0]?.dataset.label ?? "";
-    before.src = select.value;
+  const problems = /** @type {HTMLElement} */ (viewer.querySelector("[data-viewer-problems]"));
+  let shown = before.getAttribute("src") ?? "";
+  /** @type {HTMLImageElement | null} The picture that was asked for last: an earlier one may come later. */
+  let awaited = null;
+
+  /** @param {string} address @param {string} text */
+  const put = (address, text) => {
+    awaited = null;
+    shown = address;
+    before.src = address;
     before.alt = text;
     label.textContent = text;
-    for (const link of links) link.setAttribute("aria-current", String(link.getAttribute("href") === select.value));
+    for (const link of links) link.setAttribute("aria-current", String(link.getAttribute("href") === address));
   };
+  /** @param {string} address @param {string} text */
+  const giveUp = (address, text) => {
+    awaited = null;
+    select.value = shown;
+    const told = new Problem(`The picture for "${text}" could not be loaded.`, {
+      safe: `"${label.textContent}" is shown as before.`,
+    });
+    const again = () => {
+      select.focus(); // the button is about to go
+      select.value = address;
+      show();
+    };
+    showProblem(problems, told, { action: { label: "Try again", run: again } });
+  };
+  const show = () => {
+    const address = select.value;
+    const text = select.selectedOptions[0]?.dataset.label ?? "";
+    problems.replaceChildren();
+    problems.hidden = true;
+    awaited = null;
+    if (address === shown) return;
+    const next = new Image();
+    awaited = next;
+    next.addEventListener("load", () => awaited === next && put(address, text));
+    next.addEventListener("error", () => awaited === next && giveUp(address, text));
+    next.src = address;
+  };
+
   select.addEventListener("change", show);
-  if (select.selectedIndex > 0) show(); // a reloaded page keeps its choice
+  show(); // a reloaded page keeps its choice
   for (const link of links) {
     link.addEventListener("click", (event) => {
       // As a link with a modifier, or without this script, it gives the picture itself.

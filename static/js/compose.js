@@ -11,6 +11,8 @@ import { addressOf } from "./samples.js";
 
 /** Settings that may be set by hand, beside the seed. */
 const SET_BY_HAND = ["population", "generations", "iterations"];
+/** How long (ms) a start may take: a large picture's mask is looked at first. */
+const START_PATIENCE = 180_000;
 /** Names of the fields of which each value has costs of its own. */
 const COSTS_HANG_ON = new RegExp(`^(factor|noise-.*|${SET_BY_HAND.join("|")})$`);
 
@@ -160,7 +162,7 @@ class ComposePage {
     }
     /** @type {HTMLInputElement} */
     const size = one("[data-size]");
-    if (document.activeElement !== size) size.value = String(positionOf(brush));
+    if (sizeAt(Number(size.value)) !== brush) size.value = String(positionOf(brush));
     size.setAttribute("aria-valuetext", `${brush} px`);
     one("[data-size-text]").textContent = `${brush} px`;
     this.showZoom();
@@ -261,6 +263,7 @@ class ComposePage {
   }
 
   async start() {
+    this.editor.endStroke(); // by the key while the button is down: what is seen counts
     if (this.starting || this.startButton.disabled || !this.form.reportValidity()) return;
     this.starting = true;
     this.startButton.disabled = true;
@@ -268,11 +271,12 @@ class ComposePage {
     this.problems.replaceChildren();
     for (const field of this.form.querySelectorAll("[aria-invalid]")) field.removeAttribute("aria-invalid");
     try {
-      if (this.task === "inpaint") await this.autosave.now();
+      if (this.task === "inpaint") await this.autosave.again();
       const job = await request(`${apiRoot()}jobs`, {
         method: "POST",
         json: this.order(),
         headers: { "Idempotency-Key": this.key },
+        patience: START_PATIENCE,
       });
       window.location.assign(addressOf(this.root.dataset.job ?? "", job.id));
     } catch (error) {
@@ -311,6 +315,7 @@ function openAround(field) {
 /** @param {number} share  0..1 */
 function percent(share) {
   const value = share * 100;
+  if (value > 0 && value < 0.001) return "less than 0.001 %";
   return `${value < 0.1 ? value.toFixed(3) : value < 10 ? value.toFixed(2) : value.toFixed(1)} %`;
 }
 
@@ -320,6 +325,11 @@ async function open() {
   const picture = new Image();
   picture.src = root.dataset.image ?? "";
   const size = { width: Number(root.dataset.width), height: Number(root.dataset.height) };
+  const loading = document.createElement("p");
+  loading.className = "loading";
+  loading.setAttribute("role", "status");
+  loading.textContent = "The picture is loading ...";
+  stage.append(loading);
   try {
     const [drawn] = await Promise.all([
       request(`${apiRoot()}pictures/${root.dataset.picture}/strokes`),
@@ -335,9 +345,10 @@ async function open() {
       size,
       strokes: drawn.strokes,
     });
-    if (drawn.strokes.length > 0 && !new URLSearchParams(window.location.search).has("task")) {
-      /** @type {HTMLInputElement} */ (one('input[name=task][value="inpaint"]')).checked = true;
-    }
+    const hole = /** @type {HTMLInputElement} */ (one('input[name=task][value="inpaint"]'));
+    const chosen = /** @type {HTMLInputElement} */ (one("input[name=task]:checked"));
+    const asked = new URLSearchParams(window.location.search).has("task") || !chosen.defaultChecked;
+    if (drawn.strokes.length > 0 && !asked) hole.checked = true;
     new ComposePage(root, editor);
     editor.fit();
     editor.told();
@@ -346,6 +357,8 @@ async function open() {
     showProblem(/** @type {HTMLElement} */ (one("[data-problems]")), error, {
       action: { label: "Load the page again", run: () => window.location.reload() },
     });
+  } finally {
+    loading.remove();
   }
 }
 

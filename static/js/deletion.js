@@ -17,9 +17,9 @@ function post(address) {
   form.submit();
 }
 
-for (const link of /** @type {NodeListOf<HTMLAnchorElement>} */ (document.querySelectorAll("a[data-confirm]"))) {
-  link.addEventListener("click", (event) => {
-    event.preventDefault();
-    if (window.confirm(link.dataset.confirm ?? "")) post(link.href);
-  });
-}
+document.addEventListener("click", (event) => {
+  const link = event.target instanceof Element ? event.target.closest("a[data-confirm]") : null;
+  if (!(link instanceof HTMLAnchorElement)) return;
+  event.preventDefault();
+  if (window.confirm(link.dataset.confirm ?? "")) post(link.href);
+});

@@ -63,6 +63,7 @@ export class EventStream {
 
   start() {
     window.addEventListener("online", this.wake);
+    window.addEventListener("offline", this.wake);
     document.addEventListener("visibilitychange", this.wake);
     this.say("catching up");
     this.openSocket();
@@ -72,6 +73,7 @@ export class EventStream {
   stop() {
     this.stopped = true;
     window.removeEventListener("online", this.wake);
+    window.removeEventListener("offline", this.wake);
     document.removeEventListener("visibilitychange", this.wake);
     for (const timer of this.timers.values()) clearTimeout(timer);
     this.timers.clear();
@@ -79,7 +81,7 @@ export class EventStream {
     this.socket = null;
   }
 
-  /** The laptop woke up or the net is back: don't wait for the next timer. */
+  /** The laptop woke up, the net is back or gone: don't wait for the next timer. */
   wake() {
     if (this.stopped || document.visibilityState === "hidden") return;
     if (!this.socket) this.openSocket();
@@ -107,13 +109,14 @@ export class EventStream {
       this.cancelTimer("poll");
       const told = JSON.parse(message.data);
       if (told.type === "events") this.enqueue(() => this.take(told.events));
+      if (this.connection === "offline") this.catchUp();
     });
     socket.addEventListener("open", () => {
       opened = performance.now();
       // Live is said when nothing is missing, not when the line is open.
       this.enqueue(async () => {
-        await this.fetchMissing();
-        if (this.socket === socket) this.say("live");
+        const reached = await this.fetchMissing();
+        if (this.socket === socket) this.say(reached ? "live" : "offline");
       });
     });
     socket.addEventListener("close", (closed) => {
@@ -174,7 +177,9 @@ export class EventStream {
       const before = this.last;
       const reached = await this.fetchMissing();
       if (this.stopped || !this.socket) return;
-      if (reached && this.last > before + 1) this.socket.close();
+      if (!reached) this.say("offline");
+      else if (this.last > before + 1) this.socket.close();
+      else if (this.socket.readyState === WebSocket.OPEN) this.say("live");
     });
   }
 

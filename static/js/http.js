@@ -20,8 +20,13 @@ export class Problem extends Error {
   }
 }
 
-/** The page's CSRF token; every page carries it. */
+/** How long (ms) an answer may take before the site counts as out of reach. */
+const PATIENCE = 30_000;
+
+/** The CSRF token: the cookie's, which another tab may have renewed by logging in, else the page's own. */
 export function csrfToken() {
+  const cookie = /(?:^|; )csrftoken=([^;]+)/.exec(document.cookie);
+  if (cookie) return cookie[1];
   const meta = /** @type {HTMLMetaElement | null} */ (document.querySelector('meta[name="csrf-token"]'));
   return meta ? meta.content : "";
 }
@@ -66,10 +71,18 @@ function plainWords(status) {
   return `The site answered ${status}.`;
 }
 
+/** No answer, or none of this site. */
+function outOfReach() {
+  return new Problem("The site can't be reached.", {
+    safe: "What the server has is kept; a running restoration goes on.",
+    remedy: "Look at the connection and try again.",
+  });
+}
+
 /**
  * @param {string} address
  * @param {{method?: string, json?: unknown, headers?: Record<string, string>, keepalive?: boolean,
- *   signal?: AbortSignal}} [options]
+ *   signal?: AbortSignal, patience?: number}} [options]  patience: ms until the answer must be there
  * @returns {Promise<any>} the decoded answer, null when it is empty
  * @throws {Problem}
  */
@@ -77,7 +90,12 @@ export async function request(address, options = {}) {
   /** @type {Record<string, string>} */
   const headers = { Accept: "application/json", "X-CSRFToken": csrfToken(), ...options.headers };
   if (options.json !== undefined) headers["Content-Type"] = "application/json";
+  const ended = new AbortController();
+  const timer = setTimeout(() => ended.abort(), options.patience ?? PATIENCE);
+  options.signal?.addEventListener("abort", () => ended.abort());
+  if (options.signal?.aborted) ended.abort();
   let answer;
+  let body;
   try {
     answer = await fetch(address, {
       method: options.method ?? "GET",
@@ -85,18 +103,21 @@ export async function request(address, options = {}) {
       headers,
       body: options.json === undefined ? undefined : JSON.stringify(options.json),
       keepalive: options.keepalive ?? false,
-      signal: options.signal,
+      signal: ended.signal,
     });
+    body = await answer.text();
   } catch (error) {
-    if (error instanceof DOMException && error.name === "AbortError") throw error;
-    throw new Problem("The site can't be reached.", {
-      safe: "What the server has is kept; a running restoration goes on.",
-      remedy: "Look at the connection and try again.",
-    });
+    if (options.signal?.aborted) throw error;
+    throw outOfReach();
+  } finally {
+    clearTimeout(timer);
   }
-  const body = await answer.text();
   if (!answer.ok) throw problemFrom(answer.status, body);
-  return body ? JSON.parse(body) : null;
+  try {
+    return body ? JSON.parse(body) : null;
+  } catch {
+    throw outOfReach(); // a network's login page, say, that answers for the site
+  }
 }
 
 /** A key that makes a repeated POST harmless; works on plain http too, where randomUUID is missing. */

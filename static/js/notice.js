@@ -46,12 +46,14 @@ export function notice({ kind = "error", what, safe = "", remedy = "", action })
 export function showProblem(place, error, more = {}) {
   const known = error instanceof Problem;
   if (!known) console.error(error);
+  const stranger = known && error.status === 401;
   place.replaceChildren(
     notice({
       what: known ? error.message : "Something went wrong on this page.",
       safe: (known && error.safe) || more.safe,
       remedy: known ? error.remedy : "Load the page again; what the server has is kept.",
-      action: more.action,
+      // A page that is loaded anew leads to the login and back.
+      action: stranger ? { label: "Log in again", run: () => window.location.reload() } : more.action,
     }),
   );
   place.hidden = false;

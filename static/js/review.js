@@ -27,6 +27,16 @@ function judge(verdict) {
   button.click();
 }
 
+/** Notes that are being written outlive the page of another card's verdict. */
+for (const card of cards) {
+  const note = card.querySelector("textarea");
+  if (!note) continue;
+  const key = `nasdip.review.note.${card.dataset.discovery}`;
+  note.value ||= sessionStorage.getItem(key) ?? "";
+  note.addEventListener("input", () => sessionStorage.setItem(key, note.value));
+  note.form?.addEventListener("submit", () => sessionStorage.removeItem(key));
+}
+
 document.addEventListener("keydown", (event) => {
   const target = event.target;
   if (event.ctrlKey || event.metaKey || event.altKey) return;

@@ -26,6 +26,7 @@ export function listenToSamples(place) {
     if (event.persisted) for (const button of buttons) busy(button, false);
   });
   for (const button of buttons) {
+    busy(button, false); // the page has them disabled until this listens
     button.addEventListener("click", async () => {
       const { sample, compose } = button.dataset;
       busy(button, true);

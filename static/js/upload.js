@@ -53,6 +53,9 @@ class UploadPage {
     this.problems = /** @type {HTMLElement} */ (document.querySelector("[data-problems]"));
     this.largest = Number(zone.dataset.largest);
     this.compose = zone.dataset.compose ?? "";
+    /** Choices whose files are under way, and how many files they have together. */
+    this.choices = 0;
+    this.together = 0;
     this.listen();
   }
 
@@ -90,15 +93,17 @@ class UploadPage {
   /** @param {File[]} files */
   async take(files) {
     if (files.length === 0) return;
-    this.problems.replaceChildren();
-    const taken = [];
-    for (const file of files) {
-      const picture = await this.takeOne(file);
-      if (picture) taken.push(picture);
+    if (this.choices === 0) {
+      this.problems.replaceChildren();
+      this.together = 0;
     }
-    if (taken.length === 1 && files.length === 1) {
-      window.location.assign(addressOf(this.compose, taken[0].id));
-    }
+    this.choices += 1;
+    this.together += files.length;
+    let last = null;
+    for (const file of files) last = await this.takeOne(file);
+    this.choices -= 1;
+    // Another page would end what is still being sent.
+    if (last && this.choices === 0 && this.together === 1) window.location.assign(addressOf(this.compose, last.id));
   }
 
   /** @param {File} file */
@@ -142,7 +147,7 @@ class UploadPage {
     name.textContent = file.name || "pasted picture";
     const bytes = document.createElement("span");
     bytes.className = "quiet small figure";
-    bytes.setAttribute("role", "status");
+    bytes.setAttribute("aria-live", "off"); // each step of the progress would be read out
     const bar = document.createElement("progress");
     bar.max = file.size || 1;
     bar.value = 0;
@@ -164,6 +169,7 @@ class UploadPage {
           sent < total ? `${megabytes(sent)} of ${megabytes(total)} sent` : `${megabytes(total)} sent, being looked at`;
       },
       finished: (/** @type {string} */ address) => {
+        bytes.setAttribute("aria-live", "polite");
         bytes.textContent = "taken in";
         bar.remove();
         stop.remove();

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import re
 import time
 import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from tests.browser.site import PASSWORD, Pixels, RunningSite, png
+from tests.waiting import wait_for
 
 __all__ = [
     "cancel",
     "choose_small_job",
     "events_of",
     "finish",
+    "held_back",
     "log_in",
     "make_staff",
     "order",
@@ -129,3 +134,25 @@ def log_in(page: Page, site: RunningSite, name: str, then: str) -> None:
     page.get_by_label("Password", exact=True).fill(PASSWORD)
     page.get_by_role("button", name="Log in").click()
     page.wait_for_url(f"**{then}")
+
+
+@contextmanager
+def held_back(page: Page, address: re.Pattern[str], method: str = "GET") -> Iterator[Callable[[], None]]:
+    """Within this the first such request is not sent before the function that is given is called; others are."""
+    held: list[Route] = []
+
+    def hold(route: Route) -> None:
+        if held or route.request.method != method:
+            route.fallback()
+        else:
+            held.append(route)
+
+    page.route(address, hold)
+
+    def let_go() -> None:
+        # Playwright hands routes over while it works: any question to the page lets it.
+        wait_for(lambda: page.title() is not None and held, 30, f"the page's request for {address.pattern}")
+        held[0].continue_()
+
+    yield let_go
+    page.unroute(address)

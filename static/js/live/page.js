@@ -3,12 +3,13 @@
 
 import { enhance, setZoom } from "../before_after.js";
 import { EventStream } from "../event_stream.js";
-import { request } from "../http.js";
+import { Problem, request } from "../http.js";
 import { showProblem } from "../notice.js";
 import { Watch } from "../watch/watch.js";
 import { Curves } from "./curves.js";
 import { ENDED, fromSnapshot, reduce, withEarlier, withSnapshot } from "./reducer.js";
 import { showStrip } from "./strip.js";
+import { AGAIN_AFTER, swap } from "./swap.js";
 import { allowedActs, clock, leftSentence, nowSentence } from "./words.js";
 
 /** @typedef {import("./reducer.js").LiveState} LiveState */
@@ -27,24 +28,6 @@ const CONNECTIONS = {
   "catching up": ["catching up", "The connection was lost; what was missed is being fetched."],
   offline: ["offline", "The site can't be reached. The restoration goes on; this page catches up by itself."],
 };
-
-/**
- * Show another picture once it is there: no flicker, and a preview that is already gone changes nothing.
- * @param {HTMLImageElement} image
- * @param {string} address
- */
-function swap(image, address) {
-  if (image.dataset.wanted === address) return;
-  image.dataset.wanted = address;
-  const next = new Image();
-  next.addEventListener("load", () => {
-    if (image.dataset.wanted !== address) return;
-    image.src = address;
-    image.hidden = false;
-    image.dispatchEvent(new CustomEvent("swapped"));
-  });
-  next.src = address;
-}
 
 /** The same words again would be read out again. @param {HTMLElement} place @param {string} text */
 function write(place, text) {
@@ -70,11 +53,21 @@ class LivePage {
     this.problems = this.part("[data-problems]");
     this.compare = this.part("[data-compare]");
     enhance(this.compare);
-    const after = /** @type {HTMLImageElement} */ (this.compare.querySelector("img.after"));
+    const [before, after] = /** @type {HTMLImageElement[]} */ (
+      ["img.before", "img.after"].map((which) => this.compare.querySelector(which))
+    );
+    before.hidden = before.getAttribute("src") === null; // nothing instead of a broken picture
     after.addEventListener("load", () =>
       setZoom(this.compare, { width: after.naturalWidth, height: after.naturalHeight }, "fit"),
     );
     for (const picture of root.querySelectorAll("img")) picture.addEventListener("swapped", () => this.later());
+    const diagram = this.part("[data-diagram]");
+    diagram.addEventListener("error", () => {
+      window.setTimeout(() => {
+        delete diagram.dataset.genome;
+        this.later();
+      }, AGAIN_AFTER);
+    });
     const watch = this.part("[data-watch]");
     const still = watch.dataset.still ?? "";
     this.watch = new Watch(watch, (digest) => still.replace(NO_DIGEST, digest));
@@ -133,7 +126,8 @@ class LivePage {
       if (this.state) this.state = withEarlier(this.state, told.events.filter((/** @type {any} */ e) => e.number <= last));
       this.later();
     } catch (error) {
-      console.error(error);
+      const final = error instanceof Problem && error.status >= 400 && error.status < 500;
+      if (!final) window.setTimeout(() => this.loadEarlier(last), AGAIN_AFTER);
     }
   }
 
@@ -328,15 +322,16 @@ class LivePage {
     place.hidden = !told;
     if (!told) return;
     place.dataset.kind = state.state === "failed" ? "error" : "warning";
-    this.part("[data-fault-what]").textContent = state.reason || "The restoration can't go on by itself.";
-    this.part("[data-fault-safe]").textContent =
+    const [safe, remedy] =
       state.state === "failed"
-        ? "The picture and the mask are kept."
-        : "Every network that was evaluated is kept; nothing is computed twice.";
-    this.part("[data-fault-remedy]").textContent =
-      state.state === "failed"
-        ? "Start it again, with a shorter preset if it was a matter of memory."
-        : "Go on to try again, or go on without what broke off: a network then counts as fitness 0, a reference is left out.";
+        ? ["The picture and the mask are kept.", "Start it again, with a shorter preset if it was a matter of memory."]
+        : [
+            "Every network that was evaluated is kept; nothing is computed twice.",
+            "Go on to try again, or go on without what broke off: a network then counts as fitness 0, a reference is left out.",
+          ];
+    write(this.part("[data-fault-what]"), state.reason || "The restoration can't go on by itself.");
+    write(this.part("[data-fault-safe]"), safe);
+    write(this.part("[data-fault-remedy]"), remedy);
   }
 
   /** @param {LiveState} state */

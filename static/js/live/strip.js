@@ -35,11 +35,17 @@ export function showStrip(list, individuals, population, evaluated, open) {
   const bars = known.map((one, index) => {
     const height = one.fitness > 0 ? 30 + 70 * ((one.fitness - low) / spread) : 6;
     const text = one.fitness > 0 ? `fitness ${one.fitness.toFixed(3)}${round(one)}` : `fitness 0: ${one.reason ?? "not usable"}`;
-    return bar(one.fitness > 0 ? (index === 0 ? "best" : "evaluated") : "nothing", height, text);
+    return { kind: one.fitness > 0 ? (index === 0 ? "best" : "evaluated") : "nothing", height, text };
   });
-  for (let i = 0; i < unnamed; i += 1) bars.push(bar("evaluated", 30, "known from an earlier generation"));
-  for (let i = 0; i < waiting; i += 1) bars.push(bar("waiting", 100, "waiting"));
-  list.replaceChildren(...bars);
+  for (let i = 0; i < unnamed; i += 1) bars.push({ kind: "evaluated", height: 30, text: "known from an earlier generation" });
+  for (let i = 0; i < waiting; i += 1) bars.push({ kind: "waiting", height: 100, text: "waiting" });
+  while (list.children.length > bars.length) list.lastElementChild?.remove();
+  bars.forEach((told, at) => {
+    // Bars stay where they are: whoever reads or points at one keeps it, and its height moves.
+    let item = /** @type {HTMLElement | undefined} */ (list.children[at]);
+    if (!item) list.append((item = emptyBar()));
+    showBar(item, told);
+  });
 }
 
 /** How far a race let a network go on; nothing in its first round. @param {Individual} one */
@@ -47,20 +53,23 @@ function round(one) {
   return one.rung > 0 ? `, round ${one.rung + 1}` : "";
 }
 
-/**
- * @param {string} kind
- * @param {number} height  per cent
- * @param {string} text
- */
-function bar(kind, height, text) {
+function emptyBar() {
   const item = document.createElement("li");
-  item.dataset.kind = kind;
-  item.title = text;
-  const fill = document.createElement("span");
-  fill.style.height = `${height}%`;
   const words = document.createElement("span");
   words.className = "visually-hidden";
-  words.textContent = text;
-  item.append(fill, words);
+  item.append(document.createElement("span"), words);
   return item;
+}
+
+/**
+ * @param {HTMLElement} item
+ * @param {{kind: string, height: number, text: string}} told  height in per cent
+ */
+function showBar(item, { kind, height, text }) {
+  const [fill, words] = /** @type {HTMLElement[]} */ ([...item.children]);
+  if (item.dataset.kind !== kind) item.dataset.kind = kind;
+  fill.style.height = `${height}%`;
+  if (words.textContent === text) return;
+  item.title = text;
+  words.textContent = text;
 }

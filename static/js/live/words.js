@@ -9,7 +9,10 @@ const ORDINALS = ["first", "second", "third", "fourth", "fifth", "sixth", "seven
 
 /** @param {number} generation  from 0 */
 export function ordinal(generation) {
-  return ORDINALS[generation] ?? `${generation + 1}th`;
+  if (generation < ORDINALS.length) return ORDINALS[generation];
+  const number = generation + 1;
+  const suffix = Math.floor(number / 10) % 10 === 1 ? "th" : (["th", "st", "nd", "rd"][number % 10] ?? "th");
+  return `${number}${suffix}`;
 }
 
 /** @param {number} seconds */

@@ -18,6 +18,11 @@ function isFinal(error) {
   return error instanceof Problem && error.status >= 400 && error.status < 500 && !PASSING.has(error.status);
 }
 
+/** @param {readonly Stroke[]} list */
+function outlives(list) {
+  return JSON.stringify(list).length < OUTLIVES_ITS_PAGE;
+}
+
 export class Autosave extends EventTarget {
   /**
    * @param {string} address  PUT {"strokes": [...]}
@@ -37,12 +42,25 @@ export class Autosave extends EventTarget {
     /** @type {Promise<void> | null} */
     this.running = null;
     window.addEventListener("pagehide", () => this.leave());
+    window.addEventListener("beforeunload", (event) => this.wouldLose && event.preventDefault());
     document.addEventListener("visibilitychange", () => document.visibilityState === "hidden" && this.leave());
     window.addEventListener("online", () => this.state === "not saved" && this.soon(0));
   }
 
   get upToDate() {
     return this.savedList === this.strokes();
+  }
+
+  /** Whether strokes are lost with the page: the server did not take them, or too many for a request that outlives it. */
+  get wouldLose() {
+    if (this.upToDate) return false;
+    return this.state === "not saved" || this.state === "refused" || !outlives(this.strokes());
+  }
+
+  /** Save what is seen here although it was saved: another tab may have saved another drawing since. */
+  async again() {
+    this.savedList = null;
+    await this.now();
   }
 
   /** @param {number} [wait]  ms */
@@ -80,8 +98,7 @@ export class Autosave extends EventTarget {
     this.sentList = list;
     this.say("saving");
     try {
-      const keepalive = JSON.stringify(list).length < OUTLIVES_ITS_PAGE;
-      const told = await request(this.address, { method: "PUT", json: { strokes: list }, keepalive });
+      const told = await request(this.address, { method: "PUT", json: { strokes: list }, keepalive: outlives(list) });
       this.savedList = list;
       if (this.upToDate) this.say("saved");
       this.dispatchEvent(new CustomEvent("stored", { detail: told }));

@@ -3,7 +3,7 @@
 
 import { Gestures } from "./gestures.js";
 import { MaskLayer } from "./layer.js";
-import { clampedSize, drawingOf, redo, steppedSize, stored, undo, withStroke, worthKeeping } from "./strokes.js";
+import { clampedSize, drawingOf, lastPointOf, redo, steppedSize, stored, undo, withStroke, worthKeeping } from "./strokes.js";
 import { centred, fitted, keptInSight, panned, pinched, toPicture, toView, zoomedTo } from "./viewport.js";
 
 /** @typedef {import("./raster.js").Stroke} Stroke */
@@ -36,6 +36,7 @@ export class MaskEditor extends EventTarget {
     this.maskShown = true;
     this.panning = false;
     this.touched = false;
+    this.refit = false;
     /** @type {Line | null} */
     this.stroke = null;
     /** @type {Point | null} */
@@ -110,12 +111,14 @@ export class MaskEditor extends EventTarget {
     this.stroke = null;
     this.layer.settled(this.drawing.done.length);
     this.changed(true);
+    this.refitLate();
   }
 
   cancelStroke() {
     this.stroke = null;
     this.layer.show(this.drawing.done);
     this.changed(false);
+    this.refitLate();
   }
 
   undo() {
@@ -148,6 +151,7 @@ export class MaskEditor extends EventTarget {
   replace(drawing) {
     if (!this.enabled || this.stroke || drawing === this.drawing) return;
     this.drawing = drawing;
+    this.lastPoint = lastPointOf(drawing.done);
     this.layer.show(drawing.done);
     this.touched = true;
     this.changed(true);
@@ -262,7 +266,19 @@ export class MaskEditor extends EventTarget {
     this.view = { width: this.stage.clientWidth, height: this.stage.clientHeight };
     if (!this.view.width || !this.view.height) return;
     const wasFitted = Math.abs(this.viewport.scale - fitted(before, this.size).scale) < 1e-6;
+    if (this.stroke) {
+      // The picture stays under the pointer until the stroke ends.
+      this.refit ||= wasFitted;
+      this.render();
+      return;
+    }
     this.look(wasFitted ? fitted(this.view, this.size) : this.viewport);
+  }
+
+  /** What a resize during a stroke left to do. */
+  refitLate() {
+    if (this.refit) this.fit();
+    this.refit = false;
   }
 
   render() {

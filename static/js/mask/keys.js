@@ -39,7 +39,10 @@ export function listenToKeys(editor, page) {
     if (handled) event.preventDefault();
   });
   document.addEventListener("keyup", (event) => {
-    if (event.code === "Space") editor.setPanning(false);
+    if (event.code === "Space" && editor.panning) {
+      event.preventDefault(); // a button that has the focus would be pressed
+      editor.setPanning(false);
+    }
     if (event.key.toLowerCase() === "o") editor.setMaskShown(true);
   });
   window.addEventListener("blur", () => {
@@ -100,8 +103,8 @@ function withControl(event, editor, page) {
  */
 function plain(event, editor, page) {
   if (event.altKey) return false;
-  // A focused button or link keeps Space for itself.
-  const onControl = event.target instanceof Element && event.target.closest("button, a, summary, input, dialog");
+  // A focused button or link keeps Space for itself, unless the pointer is over the picture.
+  const onControl = !editor.pointer && event.target instanceof Element && event.target.closest("button, a, summary, input, dialog");
   if (event.code === "Space" && !onControl) {
     editor.setPanning(true);
     return true;

@@ -44,6 +44,19 @@ export function redo(drawing) {
 }
 
 /**
+ * Where a straight line starts that continues a drawing: its last point, unless all was cleared since.
+ * @param {readonly Stroke[]} done
+ * @returns {Point | null}
+ */
+export function lastPointOf(done) {
+  for (const stroke of [...done].reverse()) {
+    if (stroke.tool === "clear") return null;
+    if ("points" in stroke) return stroke.points[stroke.points.length - 1];
+  }
+  return null;
+}
+
+/**
  * The point as it is stored: hundredths of a pixel, so that what is drawn here and what travels as JSON are the
  * same numbers. A brush narrower than two pixels snaps to the pixel under the pointer, else a click between four
  * centres would paint nothing.
