@@ -20,6 +20,7 @@ from nasdip_engine.evolution.search import Ranked, best_of
 from nasdip_engine.evolution.settings import settings_for, task_for
 from nasdip_engine.guard import Host
 from nasdip_engine.local import LocalSearch
+from nasdip_engine.local_evaluations import CannotGoOn
 from nasdip_engine.local_run import restore_question
 from nasdip_engine.picture import Form
 from nasdip_engine.question import (
@@ -79,7 +80,9 @@ class Restoration:
 
     @property
     def baseline(self) -> Samples:
-        """The task's own reference, the first of `baselines`."""
+        """The task's own reference, the first of `baselines`.  Raises CannotGoOn where none could be made."""
+        if not self.run["baseline"]:
+            raise CannotGoOn("no reference method gave a picture here; run['baselines'] says why")
         return self.baselines[self.run["baseline"]["method"]]
 
     @property
@@ -124,6 +127,7 @@ def search(
     fitted, then progress.
     Raises InvalidInput, one sentence, before any work; CannotGoOn when the machine fails repeatedly.
     """
+    workers = _plain(workers)
     _check_workers(workers)
     asked = _question(picture, task, mask, factor, preset, seed, settings)
     _tell(asked, say)
@@ -150,6 +154,7 @@ def restore(
     reference: the clean picture, of the result's size, for figures only: no part of the search sees it.
     The other arguments and what is raised: see `search`; CannotGoOn also where no network has a fitness.
     """
+    workers = _plain(workers)
     _check_workers(workers)
     asked = _question(picture, task, mask, factor, preset, seed, settings)
     clean = _clean(reference, asked)
@@ -222,12 +227,13 @@ def _of_array(given: NDArray[Any], name: str) -> tuple[Samples, Form]:
     grey = array.ndim == 2
     if grey:
         array = np.repeat(array[..., None], 3, axis=2)
-    if array.ndim != 3 or array.shape[2] != 3 or array.dtype not in (np.uint8, np.uint16):
+    if array.ndim != 3 or array.shape[2] != 3 or array.dtype.newbyteorder("=") not in (np.uint8, np.uint16):
         raise PictureError(
             f"the {name} is {array.dtype} {array.shape}; it must be uint8 or uint16, (height, width, 3) or (height, width)"
         )
     # A copy: what the caller writes into theirs later must not change what was asked.
-    return np.array(array, order="C"), Form(grey=grey, bit_depth=bits_of(array))
+    array = np.array(array, dtype=array.dtype.newbyteorder("="), order="C")
+    return array, Form(grey=grey, bit_depth=bits_of(array))
 
 
 def _mask(given: MaskLike | None, size: tuple[int, int], host: Host) -> NDArray[np.bool_] | None:

@@ -80,6 +80,15 @@ def abilities(device: str = "cpu") -> dict[str, Any]:
     return able
 
 
+_CHANGES_BITS = (
+    "DNNL_DEFAULT_FPMATH_MODE",
+    "MKL_CBWR",
+    "MKL_ENABLE_INSTRUCTIONS",
+    "ONEDNN_DEFAULT_FPMATH_MODE",
+)
+"""Variables by which a user makes MKL and oneDNN compute otherwise than the processor lets them; nobody's by default."""
+
+
 def fingerprint(device: str = "cpu", threads: int = 1) -> dict[str, Any]:
     """JSON value; two machines with equal fingerprints are taken to give equal bits. Imports torch."""
     import numpy as np
@@ -98,6 +107,9 @@ def fingerprint(device: str = "cpu", threads: int = 1) -> dict[str, Any]:
         "threads": threads,
         "mkldnn": bool(mkldnn.is_available() and mkldnn.enabled),  # type: ignore[no-untyped-call]
     }
+    set_by_hand = {name: os.environ[name] for name in _CHANGES_BITS if os.environ.get(name)}
+    if set_by_hand:
+        found["environment"] = set_by_hand
     if device == "cuda":
         found |= {
             "cuda_device": torch.cuda.get_device_name(),

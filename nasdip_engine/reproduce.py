@@ -6,16 +6,18 @@ and the verdict says that the machines differ.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from nasdip_engine.errors import InvalidInput
+from nasdip_engine.evolution.history import Closed
+from nasdip_engine.evolution.search import best_of, finalists_of
 from nasdip_engine.guard import Host
 from nasdip_engine.local import LocalSearch
 from nasdip_engine.picture import decode_result, pixel_digest
-from nasdip_engine.question import from_run
+from nasdip_engine.question import Question, from_run
 from nasdip_engine.runfile import load_run
 
 __all__ = ["Verdict", "verify"]
@@ -23,7 +25,10 @@ __all__ = ["Verdict", "verify"]
 
 @dataclass(frozen=True)
 class Verdict:
-    """equal: everything that was compared has the same digest.  sentence: what was compared and found."""
+    """equal: what was compared is the same: the restored colours; with `search` every genome, fitness and chosen network.
+
+    sentence: what was compared and found.
+    """
 
     equal: bool
     sentence: str
@@ -40,10 +45,26 @@ def _restored_digest(folder: Path) -> str:
 
 
 def _differing_generation(recorded: list[dict[str, Any]], repeated: list[dict[str, Any]]) -> int | None:
+    compared = ("genomes", "fitness_hex", "best", "mean", "worst")
     for ours, theirs in zip(recorded, repeated, strict=False):
-        if ours["genomes"] != theirs["genomes"] or ours["fitness_hex"] != theirs["fitness_hex"]:
+        if any(ours[name] != theirs[name] for name in compared):
             return int(ours["number"])
     return None if len(recorded) == len(repeated) else min(len(recorded), len(repeated))
+
+
+def _differing_choice(run: dict[str, Any], history: Sequence[Closed], asked: Question) -> str | None:
+    """What a run says that its search found and the repeated one did not; None where all of it is the same.
+
+    A finalist that the owner excluded is missing in the run.
+    """
+    ranked = best_of(history, asked.settings)
+    best = (run["best_genome"], run["best_fitness"], run["best_fitness_hex"])
+    if not ranked or (ranked[0].genome, ranked[0].fitness, ranked[0].fitness.hex()) != best:
+        return "the search finds another best network, or another fitness of it"
+    finalists = finalists_of(history, asked.settings, *asked.largest_final, len(asked.final))
+    if {network["genome"] for network in run["final"]["networks"]} - {one.genome for one in finalists}:
+        return "the final fit is of networks that the search does not choose"
+    return None
 
 
 def verify(folder: Path, *, search: bool = False, say: Callable[[str], None] = lambda _: None) -> Verdict:
@@ -74,13 +95,16 @@ def verify(folder: Path, *, search: bool = False, say: Callable[[str], None] = l
         if any(framed.get(name) != recorded.get(name) for name in ("final_frame", "tiles")):
             note += "; the version that made the run fitted other parts of the picture"
         if search:
-            _, records = repeated.search()
+            history, records = repeated.search()
             differing = _differing_generation(run["generations"], records)
             if differing is not None:
                 return Verdict(
                     equal=False,
                     sentence=f"not equal: generation {differing} has other genomes or fitness{note}",
                 )
+            other = _differing_choice(run, history, asked)
+            if other is not None:
+                return Verdict(equal=False, sentence=f"not equal: {other}{note}")
         final, _ = repeated.finish([network["genome"] for network in run["final"]["networks"]])
     found = final["digest"]
     if found != expected or final["choice"] != run["final"]["choice"]:

@@ -16,6 +16,7 @@ import ast
 import hashlib
 import json
 import os
+import re
 import tempfile
 import threading
 import time
@@ -52,6 +53,9 @@ _DECIDING = (
 )  # fmt: skip
 
 Say = Callable[[str], None]
+
+
+_KEY = re.compile("[0-9a-f]{64}")
 
 
 class _DamagedError(Exception):
@@ -145,14 +149,15 @@ def _opened(path: Path) -> dict[str, Any] | None:
     """What a file holds, None where there is none.  Raises _DamagedError for anything but what was written there."""
     try:
         value = json.loads(path.read_bytes())
+        if not isinstance(value, dict):
+            raise _DamagedError("it holds no JSON object")
+        checksum = value.pop("sha256", None)
+        found = hashlib.sha256(_canonical(value)).hexdigest()
     except FileNotFoundError:
         return None
-    except (OSError, ValueError) as problem:
+    except (OSError, ValueError, RecursionError) as problem:  # also of NaN, which no entry holds
         raise _DamagedError(str(problem)) from None
-    if not isinstance(value, dict):
-        raise _DamagedError("it holds no JSON object")
-    checksum = value.pop("sha256", None)
-    if checksum != hashlib.sha256(_canonical(value)).hexdigest():
+    if checksum != found:
         raise _DamagedError("its checksum does not fit")
     if value.get("key") != path.name.partition(".")[0]:
         raise _DamagedError("it is the entry of another key")
@@ -206,7 +211,7 @@ class Store:
     def entries(self, say: Say) -> Iterator[Entry]:
         """Every sound entry, by space and key; `say` is told of each damaged file, which is left out."""
         for path in sorted(self.folder.glob("*/*.json")):
-            if ".true-" in path.name or path.name.startswith("."):
+            if not _KEY.fullmatch(path.stem):  # figures beside an entry, and files of others
                 continue
             try:
                 entry = self._entry(path, say)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -78,8 +79,14 @@ class Task:
         except ValueError:
             known = ", ".join(TaskKind)
             raise SettingsError(f"task is {self.kind!r}; allowed are {known}", field="task") from None
-        if type(self.factor) is not int:
-            raise SettingsError(f"factor is {self.factor!r}; it must be a whole number", field="factor")
+        try:
+            if isinstance(self.factor, bool):
+                raise TypeError
+            object.__setattr__(self, "factor", operator.index(self.factor))  # NumPy's, too
+        except TypeError:
+            raise SettingsError(
+                f"factor is {self.factor!r}; it must be a whole number", field="factor"
+            ) from None
         if self.kind is TaskKind.UPSCALE and self.factor not in FACTORS:
             raise SettingsError(
                 f"factor is {self.factor}; allowed is {FACTORS[0]} to {FACTORS[-1]}", field="factor"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -183,8 +184,13 @@ def test_a_job_that_ends_while_its_page_loads_shows_its_result(page: Page, site:
         finish(page, site, job)
         route.continue_()
 
+    # The page's patience stands still while it waits: the machine that tests may be slow.
+    page.clock.install()
+    page.clock.pause_at(datetime.now(UTC) + timedelta(minutes=1))
     page.route("**/snapshot", late, times=1)
     page.goto(f"{site.url}/jobs/{job}/")
+    wait_for(lambda: page.title() is not None and live, 60, "the page to ask")
+    page.clock.resume()
     expect(page.get_by_test_id("result")).to_be_visible(timeout=180_000)
     assert live
 

@@ -252,6 +252,30 @@ def test_verify_sees_one_changed_pixel(run_of: Callable[[str], Run], tmp_path: P
     assert "not equal" in ended.out
 
 
+@pytest.mark.parametrize("forgery", ["finalist", "fitness", "summary"])
+def test_verify_sees_what_a_search_did_not_find(
+    run_of: Callable[[str], Run], tmp_path: Path, forgery: str
+) -> None:
+    run = run_of("denoise")
+    told = json.loads((run.folder / "run.json").read_text())
+    if forgery == "summary":
+        told["generations"][0]["best"] = 0.99
+    elif forgery == "fitness":
+        told["best_fitness"], told["best_fitness_hex"] = 0.99, (0.99).hex()
+    else:
+        found = {genome for generation in told["generations"] for genome in generation["genomes"]}
+        finalists = {network["genome"] for network in told["final"]["networks"]}
+        told["best_genome"] = min(found - finalists)
+    forged = tmp_path / "forged"
+    forged.mkdir()
+    for name in ("input.png", "restored.png"):
+        (forged / name).write_bytes((run.folder / name).read_bytes())
+    (forged / "run.json").write_text(json.dumps(told))
+    ended = nasdip("verify", forged, "--search")
+    assert ended.code == 1, ended.out + ended.err
+    assert ended.out.startswith("not equal: ")
+
+
 def test_verify_sees_another_input(run_of: Callable[[str], Run], tmp_path: Path, photographs: Path) -> None:
     run = run_of("denoise")
     forged = tmp_path / "forged"

@@ -102,6 +102,14 @@ def test_the_fingerprint_of_a_search_has_its_threads() -> None:
     assert fingerprint_for(None, 2) is None
 
 
+def test_the_fingerprint_tells_what_was_set_by_hand_and_changes_bits(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("MKL_CBWR", "ONEDNN_DEFAULT_FPMATH_MODE"):
+        monkeypatch.delenv(name, raising=False)
+    plain = fingerprint()
+    monkeypatch.setenv("MKL_CBWR", "COMPATIBLE")
+    assert fingerprint() == plain | {"environment": {"MKL_CBWR": "COMPATIBLE"}}
+
+
 # -- the mode of an evaluator --------------------------------------------------------------------------
 
 

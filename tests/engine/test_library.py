@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from nasdip_engine import restore, search
+from nasdip_engine import Task, restore, search
 from nasdip_engine.errors import InvalidInput
 from nasdip_engine.picture import LIMIT_PIXELS, encode_png
 from tests.engine.searches import noisy
@@ -89,3 +89,17 @@ def test_a_reference_in_a_file_may_be_as_large_as_a_result(tmp_path: Path) -> No
         InvalidInput, match=f"clean.png: the reference has 4000 x {rows} pixels, the result 40 x 40"
     ):
         restore(noisy(), reference=file)
+
+
+def test_numbers_and_pixels_of_numpy_are_taken_in_any_byte_order() -> None:
+    picture = noisy(48)
+    small = {"population": 2, "generations": 1, "iterations": 2, "units": 2}
+    plain = picture.astype(np.uint16) * 257
+    ours, theirs = (
+        search(pixels, Task("upscale", np.int64(2)), settings=small, workers=np.int64(1))  # type: ignore[arg-type]
+        for pixels in (plain, plain.astype(">u2"))
+    )
+    assert [one.fitness for one in ours.ranked] == [one.fitness for one in theirs.ranked]
+    for factor in (2.0, True, "2"):
+        with pytest.raises(InvalidInput, match="it must be a whole number"):
+            Task("upscale", factor)  # type: ignore[arg-type]

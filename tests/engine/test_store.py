@@ -144,6 +144,8 @@ def test_a_true_error_is_found_by_its_reference_alone(tmp_path: Path) -> None:
         (lambda data: data[: len(data) // 2], "damaged"),
         (lambda data: b"\xff\xfe" + data, "damaged"),
         (lambda _: b"[1, 2]", "no JSON object"),
+        (lambda _: b"[" * 100_000, "damaged"),
+        (lambda data: data.replace(b'"iterations": 50', b'"iterations": NaN', 1), "not JSON compliant"),
         (lambda data: data.replace(b'"iterations": 50', b'"iterations": 51', 1), "checksum"),
     ],
 )
@@ -165,6 +167,15 @@ def test_a_damaged_entry_is_told_and_made_again(tmp_path: Path, damage: Any, tol
     mine.keep(key(1), "g", "p", whole)
     assert mine.find(key(1)) == outcome()
     assert len(sound(tmp_path)) == 1
+
+
+def test_files_of_others_in_the_folder_are_none_of_a_store(tmp_path: Path) -> None:
+    shelf(tmp_path).keep(key(1), "g", "p", outcome())
+    run = tmp_path / "a-run" / "run.json"
+    run.parent.mkdir()
+    run.write_text("{}")
+    listed: list[str] = []
+    assert len(list(Store(tmp_path).entries(listed.append))) == 1 and not listed
 
 
 def test_an_entry_under_the_name_of_another_is_damage(tmp_path: Path) -> None:
